@@ -1,0 +1,145 @@
+"""Checks of plain JSON values, field by field, with errors that name the field.
+
+Not a schema language: only what the messages of `workties.messages` need, without dependencies, since boards run it.
+Every function takes the surrounding object and the name of a field, and returns the checked value or raises
+`BadMessage`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from workties.errors import BadMessage
+
+T = TypeVar("T")
+Body = Mapping[str, Any]
+
+#: Nothing in a message nests deeper than this; deeper JSON is refused before it costs anything.
+MAX_DEPTH = 32
+
+
+def wrong(field: str, expected: str, value: object) -> BadMessage:
+    """The error for `field`: what was expected, and what came (shortened)."""
+    shown = repr(value)
+    return BadMessage(f"{field}: expected {expected}, got {shown if len(shown) <= 80 else shown[:77] + '...'}")
+
+
+def text(body: Body, field: str, *, limit: int = 256, empty: bool = False) -> str:
+    """A text of at most `limit` characters; an empty one only if `empty`."""
+    value = body.get(field)
+    if not isinstance(value, str) or len(value) > limit or not (value or empty):
+        raise wrong(field, f"a text of up to {limit} characters", value)
+    return value
+
+
+def optional_text(body: Body, field: str, *, limit: int = 256) -> str | None:
+    """A text, or None where the field is absent or null."""
+    return None if body.get(field) is None else text(body, field, limit=limit, empty=True)
+
+
+def whole(body: Body, field: str, *, least: int = 0, most: int = 2**53) -> int:
+    """A whole number from `least` to `most`."""
+    value = body.get(field)
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise wrong(field, f"a whole number from {least} to {most}", value)
+    return value
+
+
+def optional_whole(body: Body, field: str, *, least: int = 0, most: int = 2**53) -> int | None:
+    """A whole number, or None where the field is absent or null."""
+    return None if body.get(field) is None else whole(body, field, least=least, most=most)
+
+
+def number(body: Body, field: str, *, least: float = 0.0, most: float = 1e18) -> float:
+    """A finite number from `least` to `most`, as a float."""
+    value = body.get(field)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise wrong(field, "a number", value)
+    if not least <= value <= most:
+        raise wrong(field, f"a number from {least:g} to {most:g}", value)
+    return float(value)
+
+
+def optional_number(body: Body, field: str, *, least: float = -1e18, most: float = 1e18) -> float | None:
+    """A number, or None where the field is absent or null."""
+    return None if body.get(field) is None else number(body, field, least=least, most=most)
+
+
+def choice(body: Body, field: str, allowed: frozenset[str]) -> str:
+    """One of the allowed texts."""
+    value = body.get(field)
+    if not isinstance(value, str) or value not in allowed:
+        raise wrong(field, "one of " + ", ".join(sorted(allowed)), value)
+    return value
+
+
+def mapping(body: Body, field: str) -> Body:
+    """An object."""
+    value = body.get(field)
+    if not isinstance(value, Mapping):
+        raise wrong(field, "an object", value)
+    return value
+
+
+def items(body: Body, field: str, build: Callable[[Body], T], *, limit: int) -> tuple[T, ...]:
+    """A list of at most `limit` objects, each checked by `build`; an error names the entry's index."""
+    value = body.get(field)
+    if not isinstance(value, list | tuple) or len(value) > limit:
+        raise wrong(field, f"a list of up to {limit} objects", value)
+    return tuple(_item(field, index, entry, build) for index, entry in enumerate(value))
+
+
+def texts(body: Body, field: str, *, limit: int, length: int = 256) -> tuple[str, ...]:
+    """A list of at most `limit` texts, each of at most `length` characters; absent or null is an empty list."""
+    value = body.get(field)
+    if value is None:
+        return ()
+    if not isinstance(value, list | tuple) or len(value) > limit:
+        raise wrong(field, f"a list of up to {limit} texts", value)
+    return tuple(
+        text({f"{field}[{i}]": entry}, f"{field}[{i}]", limit=length, empty=True) for i, entry in enumerate(value)
+    )
+
+
+def plain(value: object, field: str, *, limit: int) -> Any:
+    """`value` itself if it is plain JSON of at most `limit` bytes.
+
+    Raises:
+        BadMessage: it cannot be written as JSON, nests too deep, or is too large.
+    """
+    if depth(value) > MAX_DEPTH:
+        raise BadMessage(f"{field}: expected JSON that nests at most {MAX_DEPTH} levels deep")
+    try:
+        size = len(json.dumps(value, allow_nan=False, separators=(",", ":")).encode())
+    except (TypeError, ValueError) as error:
+        raise BadMessage(f"{field}: expected plain JSON ({error})") from error
+    if size > limit:
+        raise BadMessage(f"{field}: expected at most {limit} bytes of JSON, got {size}")
+    return value
+
+
+def depth(value: object) -> int:
+    """How deep lists and objects nest in `value`, counted at most to one level beyond `MAX_DEPTH`; 0 for a scalar."""
+    level, found = [value], 0
+    while found <= MAX_DEPTH:
+        level = [child for entry in level if isinstance(entry, Mapping | list | tuple) for child in _children(entry)]
+        if not level:
+            break
+        found += 1
+    return found
+
+
+def _children(entry: Mapping[str, object] | list[object] | tuple[object, ...]) -> list[object]:
+    return list(entry.values()) if isinstance(entry, Mapping) else list(entry)
+
+
+def _item(field: str, index: int, entry: object, build: Callable[[Body], T]) -> T:
+    if not isinstance(entry, Mapping):
+        raise wrong(f"{field}[{index}]", "an object", entry)
+    try:
+        return build(entry)
+    except BadMessage as error:
+        raise BadMessage(f"{field}[{index}].{error.reason}") from error
