@@ -78,7 +78,7 @@ class Property:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of one attempt: seconds (`wall`, `cpu`, `grace`), bytes (`memory`, `files`, `output`), a count of processes.
+    """Bounds of one attempt: `wall`, `cpu`, `grace` in seconds, `memory`, `files`, `output` in bytes.
 
     `files` is the largest file that may be written, `output` what stdout and stderr may print together, `grace` the
     time from SIGTERM to SIGKILL.
@@ -268,7 +268,7 @@ class Interrupted(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeat:
-    """Up: the board lives. `load` is the 1-minute average, `memory` and `disk` are free bytes, `temperature` is Celsius.
+    """Up: the board lives. `load` is the 1-minute average, `memory` and `disk` are free bytes, `temperature` in C.
 
     `seq` counts from 1 within one `boot` (id of a start of the agent); `queued` counts events not yet sent.
     """
