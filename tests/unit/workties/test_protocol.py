@@ -1,0 +1,148 @@
+"""The step protocol: lines of a program, control lines, and the input file."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workties import protocol
+from workties.errors import BadMessage
+from workties.messages import MAX_LINE, MAX_STATE_BYTES, Assignment, Checkpoint, Limits, Program, Property
+from workties.protocol import LogText, OutputLine, PausedLine, ProgressLine, StateLine, parse_line
+
+WORDS = st.text(st.characters(codec="utf-8"), max_size=40)
+NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40)
+VALUES = st.dictionaries(WORDS, st.none() | st.booleans() | st.integers() | WORDS | st.lists(WORDS), max_size=4)
+LINES = st.one_of(
+    st.builds(StateLine, NAMES, VALUES),
+    st.builds(ProgressLine, st.floats(0, 1), WORDS),
+    st.builds(LogText, WORDS),
+    st.builds(OutputLine, VALUES),
+    st.just(PausedLine()),
+)
+
+
+@given(LINES)
+def test_every_line_comes_back_as_it_was_written(line: protocol.Line) -> None:
+    written = protocol.encode_line(line)
+    assert written.endswith(b"\n")
+    assert written.count(b"\n") == 1
+    assert parse_line(written) == line
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_line_or_a_bad_message(content: bytes) -> None:
+    with contextlib.suppress(BadMessage):
+        parse_line(content)
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        (b"", "a JSON object"),
+        (b"[]", "a JSON object, got list"),
+        (b"\xff", "in UTF-8"),
+        (b"[" * 100_000, "a JSON object"),
+        (b"{}", "type: "),
+        (b'{"type": ["state"]}', "type: "),
+        (b'{"type": "state"}', "state: "),
+        (b'{"type": "state", "state": ""}', "state: "),
+        (b'{"type": "state", "state": "a", "memory": [1]}', "memory: "),
+        (b'{"type": "state", "state": "a", "memory": {"x": NaN}}', "memory: "),
+        (b'{"type": "state", "state": "a", "memory": {"x":' + b"[" * 40 + b"]" * 40 + b"}}", "memory: "),
+        (b'{"type": "progress", "progress": true}', "progress: "),
+        (b'{"type": "progress", "progress": NaN}', "progress: "),
+        (b'{"type": "progress"}', "progress: "),
+        (b'{"type": "log", "text": 1}', "text: "),
+        (b'{"type": "output"}', "output: "),
+        (json.dumps({"type": "output", "output": {"x": "y" * MAX_STATE_BYTES}}).encode(), "output: "),
+        (b'{"type": "log", "text": "' + b"y" * protocol.MAX_LINE_BYTES + b'"}', "a line of at most"),
+    ],
+)
+def test_a_bad_line_is_refused_and_the_field_is_named(line: bytes, named: str) -> None:
+    with pytest.raises(BadMessage, match=named):
+        parse_line(line)
+
+
+@pytest.mark.parametrize(("sent", "kept"), [("-3", 0.0), ("1.0001", 1.0), ("1", 1.0), ("0.25", 0.25)])
+def test_a_progress_outside_0_to_1_is_moved_inside(sent: str, kept: float) -> None:
+    assert parse_line(b'{"type":"progress","progress":%s}' % sent.encode()) == ProgressLine(kept)
+
+
+def test_long_texts_are_cut() -> None:
+    assert parse_line(b'{"type":"log","text":"%s"}' % (b"y" * 9999)) == LogText("y" * MAX_LINE)
+    found = parse_line(b'{"type":"progress","progress":0,"message":"%s"}' % (b"y" * 9999))
+    assert found == ProgressLine(0.0, "y" * 200)
+
+
+def test_half_characters_are_replaced() -> None:
+    assert parse_line(rb'{"type":"log","text":"a\ud800b"}') == LogText("a?b")
+
+
+def test_a_state_without_memory_has_an_empty_one() -> None:
+    assert parse_line(b'{"type":"state","state":"copying"}') == StateLine("copying", {})
+    assert parse_line(b'{"type":"state","state":"copying","memory":null}') == StateLine("copying", {})
+
+
+def test_what_cannot_be_written_as_json_names_its_field() -> None:
+    with pytest.raises(BadMessage, match="memory: expected plain JSON"):
+        protocol.encode_line(StateLine("a", {"x": {1, 2}}))
+    with pytest.raises(BadMessage, match="output: expected at most"):
+        protocol.encode_line(OutputLine({"x": "y" * MAX_STATE_BYTES}))
+
+
+def test_only_a_pause_asks_to_pause() -> None:
+    assert protocol.asks_pause(protocol.PAUSE_LINE)
+    for line in (b'{"type":"louder"}\n', b"pause\n", b"", b"[1]"):
+        assert not protocol.asks_pause(line)
+
+
+def assignment(checkpoint: Checkpoint | None) -> Assignment:
+    return Assignment(
+        id="m1",
+        at="2026-01-01T00:00:00Z",
+        board="b1",
+        run="r1",
+        instance="i1",
+        attempt=3,
+        seq=1,
+        workflow="w1",
+        workty=Program("p1", "copy", "1.0", "python", "main.py"),
+        package=None,
+        properties=(Property("1", "delay", 2.5), Property("2", "to", {"host": "nas"})),
+        checkpoint=checkpoint,
+        limits=Limits(),
+    )
+
+
+@pytest.mark.parametrize("checkpoint", [None, Checkpoint("copying", {"done": [1, 2]})])
+def test_a_program_reads_what_the_assignment_says(checkpoint: Checkpoint | None, tmp_path: Path) -> None:
+    path = tmp_path / "input.json"
+    path.write_bytes(protocol.step_input(assignment(checkpoint)))
+    assert protocol.read_input(path) == protocol.StepInput(
+        properties={"delay": 2.5, "to": {"host": "nas"}},
+        checkpoint=checkpoint,
+        attempt=3,
+        entry="main.py",
+        workty="copy",
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (b"", "a JSON object"),
+        (b'{"attempt": 1, "entry": "", "workty": "a"}', "properties: "),
+        (b'{"properties": {}, "attempt": 0, "entry": "", "workty": "a"}', "attempt: "),
+        (b'{"properties": {}, "attempt": 1, "entry": "", "workty": "a", "checkpoint": {"state": 1}}', "state: "),
+    ],
+)
+def test_a_bad_input_file_is_refused(content: bytes, named: str, tmp_path: Path) -> None:
+    (tmp_path / "input.json").write_bytes(content)
+    with pytest.raises(BadMessage, match=named):
+        protocol.read_input(tmp_path / "input.json")
