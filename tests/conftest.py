@@ -1,0 +1,57 @@
+"""Fixtures of real servers for all tests: one RabbitMQ node and one mongod a test process, fresh names in them a test.
+
+Where neither a binary nor a URL in the environment is there the tests that need it fail and say what to install.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.servers import mongod as mongod_server
+from tests.servers import rabbitmq as rabbitmq_server
+from tests.servers.broker import Broker, BrokerMissing, Vhost, create_vhost, remove_vhost
+from tests.servers.mongod import Database, DatabaseMissing, MongoServer
+from tests.servers.rabbitmq import RabbitNode
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> Iterator[Broker]:
+    """A broker; a test that kills it restarts it before its end."""
+    with ExitStack() as stack:
+        try:
+            broker = rabbitmq_server.find_broker(os.environ)
+        except BrokerMissing as error:
+            pytest.fail(str(error), pytrace=False)
+        yield stack.enter_context(broker) if isinstance(broker, RabbitNode) else broker
+
+
+@pytest.fixture(scope="session")
+def mongod() -> Iterator[Database]:
+    """A MongoDB (replica set); a test that kills it restarts it before its end."""
+    with ExitStack() as stack:
+        try:
+            database = mongod_server.find_database(os.environ)
+        except DatabaseMissing as error:
+            pytest.fail(str(error), pytrace=False)
+        yield stack.enter_context(database) if isinstance(database, MongoServer) else database
+
+
+@pytest.fixture
+def vhost(rabbitmq: Broker) -> Iterator[Vhost]:
+    """A virtual host of the test's own, with an account that may do everything in it."""
+    vhost = create_vhost(rabbitmq)
+    yield vhost
+    remove_vhost(vhost)
+
+
+@pytest.fixture
+def database_url(mongod: Database) -> Iterator[str]:
+    """URL of a database of the test's own, empty at first."""
+    url = mongod.url(f"workty-test-{secrets.token_hex(6)}")
+    yield url
+    mongod_server.drop(url)
