@@ -1,0 +1,63 @@
+# What developers and CI run. The environment is made and kept up to date by itself; `make help` lists the targets.
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Stamps say which extras are installed; they are older than these files when something has to be installed again.
+REQUIREMENTS := pyproject.toml constraints.txt
+# Test processes: one a core, at most four, since each starts its own broker.
+WORKERS := $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 2 ? 2 : n > 4 ? 4 : n)))
+
+.DEFAULT_GOAL := help
+.PHONY: help venv install lint types test test-unit demo up bench-smoke lock clean
+
+help:  ## This list
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+venv: $(BIN)/pip  ## A virtual environment in .venv (PYTHON=... chooses the interpreter)
+
+install: $(VENV)/dev.stamp  ## All extras and tools, with the versions of constraints.txt
+
+lint: install  ## Style, formatting, and which layer imports which
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: install  ## Type check
+	$(BIN)/mypy
+
+test: install  ## All tests; installs RabbitMQ, mongod's library and NodeJS where they are missing
+	./tests/setup.sh servers
+	$(BIN)/pytest -n $(WORKERS) $(ARGS)
+
+test-unit: install  ## Only the tests that need no server
+	$(BIN)/pytest -n $(WORKERS) tests/unit $(ARGS)
+
+demo: $(VENV)/demo.stamp  ## Runs a workflow on simulated boards, with nothing else installed
+	$(BIN)/workty demo $(ARGS)
+
+up: $(VENV)/demo.stamp  ## Starts server and simulated boards in one process (ARGS="--help" lists options)
+	$(BIN)/workty up $(ARGS)
+
+bench-smoke: install  ## 200 workflows of 3 steps on the real servers: time and steps a second
+	./tests/setup.sh servers
+	$(BIN)/python -m tests.benchmarks.bench_smoke $(ARGS)
+
+lock:  ## Writes the newest versions that fit pyproject.toml to constraints.txt
+	./tests/setup.sh lock "$(PYTHON)"
+
+clean:  ## Removes the environment and what tools left
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/pip:
+	./tests/setup.sh venv "$(PYTHON)" $(VENV)
+
+$(VENV)/dev.stamp: $(REQUIREMENTS) | $(BIN)/pip
+	$(PIP) install --quiet -c constraints.txt -e '.[dev]'
+	touch $@ $(VENV)/demo.stamp
+
+$(VENV)/demo.stamp: $(REQUIREMENTS) | $(BIN)/pip
+	$(PIP) install --quiet -c constraints.txt -e '.[server,board]'
+	touch $@
