@@ -1,0 +1,1 @@
+"""Boards: what the server knows of them, and who holds their slots."""

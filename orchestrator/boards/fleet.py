@@ -1,0 +1,100 @@
+"""The life of boards: heartbeats, silence, loss, and what follows from them for slots and runs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from orchestrator.boards.slots import Handle, SlotAllocator
+from orchestrator.boards.store import Board, BoardStore
+from orchestrator.runs.store import RunStore
+from orchestrator.runs.vocabulary import BoardLost
+from workties.messages import Bye, Heartbeat
+
+log = logging.getLogger(__name__)
+
+#: An unknown board is mentioned in the log at most this often (seconds).
+REMIND_SECONDS = 60.0
+
+
+class Fleet:
+    """What the server makes of what boards say about themselves.
+
+    Args:
+        boards: their records.
+        runs: the runs, to find those that a board holds.
+        slots: gives free slots away.
+        handle: gives an event to a run, as `Engine.handle`.
+        clock: the moment, UTC.
+    """
+
+    def __init__(
+        self,
+        boards: BoardStore,
+        runs: RunStore,
+        slots: SlotAllocator,
+        handle: Handle,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._boards = boards
+        self._runs = runs
+        self._slots = slots
+        self._handle = handle
+        self._clock = clock
+        self._reminded: dict[str, datetime] = {}
+
+    def heard(self, heartbeat: Heartbeat) -> None:
+        """Note a heartbeat or a bye; new slots go to waiting runs at once."""
+        if isinstance(heartbeat, Bye):
+            if self._boards.left(heartbeat.board, heartbeat.boot):
+                log.info("board %s says bye: %s", heartbeat.board, heartbeat.reason)
+                self.lose(heartbeat.board)
+            return
+        noted = self._boards.heard(heartbeat, self._clock())
+        if noted is None:
+            self._remind(heartbeat.board)
+            return
+        before, after = noted
+        if before is not None and (not before.connected or _grew(before, after)):
+            log.info("board %s (%s) is connected: %d slots", after.id, after.name, after.slots)
+            self._slots.fill()
+
+    def judge(self, boards: Sequence[Board], silent_since: datetime, lost_after: timedelta, timeout: timedelta) -> None:
+        """Note which boards have been silent for too long, and give up what the lost ones ran.
+
+        Args:
+            silent_since: silence before this moment does not count; the server itself heard nothing then.
+            lost_after: how long a silent board keeps its leases after it counts as disconnected.
+            timeout: how long a silent board counts as connected.
+        """
+        now = self._clock()
+        for board in boards:
+            silence = now - max(board.last_seen or silent_since, silent_since)
+            if board.connected and silence >= timeout and self._boards.disconnected(board.id, board.last_seen):
+                log.warning("board %s (%s) is silent for %d s", board.id, board.name, silence.total_seconds())
+            if board.leases and not board.connected and silence >= timeout + lost_after:
+                log.warning("board %s (%s) is lost", board.id, board.name)
+                self.lose(board.id)
+
+    def lose(self, board_id: str) -> None:
+        """Give up every attempt of a board; the runs go on elsewhere."""
+        for run in self._runs.holding(board_id):
+            self._handle(run.id, [BoardLost(board_id)])
+
+    def _remind(self, board_id: str) -> None:
+        now = self._clock()
+        last = self._reminded.get(board_id)
+        if last is None or (now - last).total_seconds() >= REMIND_SECONDS:
+            if len(self._reminded) >= 1000:
+                self._reminded.clear()
+            self._reminded[board_id] = now
+            log.warning(
+                "Board %s is unknown and refused. To add a board: workty board add NAME, then set WORKTY_BOARD_ID to "
+                "the id that it prints",
+                board_id,
+            )
+
+
+def _grew(before: Board, after: Board) -> bool:
+    return (after.slots, after.runtimes, after.labels) != (before.slots, before.runtimes, before.labels)

@@ -1,0 +1,205 @@
+"""Boards in MongoDB (collection `devices`): records, heartbeats, leases. The only module that knows the collection.
+
+A lease is taken and given back by one atomic update; the number of slots is compared in the same update, so no counter
+can drift from the list of leases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+from pymongo import ASCENDING, IndexModel, ReturnDocument
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
+
+from orchestrator.errors import ValidationFailed
+from workties.messages import ActiveAttempt, Heartbeat, encode
+
+INDEXES: Mapping[str, Sequence[IndexModel]] = {
+    "devices": [
+        IndexModel([("name", ASCENDING)], unique=True, name="name"),
+        IndexModel([("connected", ASCENDING), ("lastSeen", ASCENDING)], name="connected"),
+    ]
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A slot that a run holds since `at`."""
+
+    run: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """A board as the server knows it. `last_seen` is the server's clock; `active` is what the last heartbeat listed."""
+
+    id: str
+    name: str
+    connected: bool
+    disabled: bool
+    draining: bool
+    slots: int
+    leases: tuple[Lease, ...]
+    runtimes: frozenset[str]
+    labels: frozenset[str]
+    last_seen: datetime | None
+    active: tuple[ActiveAttempt, ...]
+
+    @property
+    def state(self) -> str:
+        """`disconnected`, `waiting` or `running` (live API contract, section 7)."""
+        if not self.connected:
+            return "disconnected"
+        return "running" if self.leases else "waiting"
+
+    @property
+    def available(self) -> bool:
+        """Whether it may take something new, a free slot provided."""
+        return self.connected and not self.disabled and not self.draining
+
+    @property
+    def free(self) -> int:
+        """Slots that nobody has leased."""
+        return max(0, self.slots - len(self.leases))
+
+    def fits(self, languages: Iterable[str], labels: Iterable[str]) -> bool:
+        """Whether it has these runtimes and labels."""
+        return self.runtimes.issuperset(languages) and self.labels.issuperset(labels)
+
+
+class BoardStore:
+    """The collection `devices`."""
+
+    def __init__(self, database: Database[dict[str, Any]]) -> None:
+        self._boards = database["devices"]
+
+    def add(self, name: str, now: datetime, board_id: ObjectId | None = None) -> Board:
+        """Add a board, `disconnected` until it is heard. Raises `ValidationFailed` if the name is in use."""
+        document = {
+            "_id": board_id or ObjectId(),
+            "name": name,
+            "desc": "",
+            "protocol": "amqp",
+            "created": now,
+            "disabled": False,
+            "draining": False,
+            "connected": False,
+            "slots": 0,
+            "leases": [],
+            "runtimes": [],
+            "labels": [],
+            "active": [],
+        }
+        try:
+            self._boards.insert_one(document)
+        except DuplicateKeyError as error:
+            raise ValidationFailed([f"Path `name` is already in use: a board '{name}' exists."]) from error
+        return _board(document)
+
+    def all(self) -> list[Board]:
+        """Every board."""
+        return [_board(document) for document in self._boards.find({}, sort=[("_id", ASCENDING)])]
+
+    def known(self, board_id: str) -> bool:
+        """Whether there is such a board."""
+        return (
+            ObjectId.is_valid(board_id) and self._boards.find_one({"_id": ObjectId(board_id)}, {"_id": 1}) is not None
+        )
+
+    # --- life
+
+    def heard(self, heartbeat: Heartbeat, now: datetime) -> tuple[Board | None, Board] | None:
+        """Note a heartbeat, unless a later one of the same boot was noted.
+
+        Returns the board before (None if this heartbeat is an old one) and after; None if there is no such board.
+        """
+        if not ObjectId.is_valid(heartbeat.board):
+            return None
+        key = {"_id": ObjectId(heartbeat.board)}
+        newer = {"$or": [{"boot": {"$ne": heartbeat.boot}}, {"heartbeat": {"$lt": heartbeat.seq}}]}
+        fresh = _vitals(heartbeat) | {"connected": True, "lastSeen": now}
+        before = self._boards.find_one_and_update(key | newer, {"$set": fresh}, return_document=ReturnDocument.BEFORE)
+        if before is not None:
+            return _board(before), _board(before | fresh)
+        present = self._boards.find_one(key)
+        return None if present is None else (None, _board(present))
+
+    def disconnected(self, board_id: str, last_seen: datetime | None) -> bool:
+        """Note that a board is silent, unless it was heard after `last_seen`; whether it was noted."""
+        key = {"_id": ObjectId(board_id), "connected": True, "lastSeen": last_seen}
+        return self._boards.update_one(key, {"$set": {"connected": False}}).modified_count > 0
+
+    def left(self, board_id: str, boot: str) -> bool:
+        """Note that a board said bye in its present boot; whether it was noted."""
+        key = {"_id": ObjectId(board_id), "connected": True, "boot": boot}
+        return self._boards.update_one(key, {"$set": {"connected": False, "active": []}}).modified_count > 0
+
+    # --- slots
+
+    def available(self) -> list[Board]:
+        """Boards that may take something new, free slots or not."""
+        found = self._boards.find({"connected": True, "disabled": False, "draining": False})
+        return [_board(document) for document in found]
+
+    def lease(self, board: Board, run_id: str, now: datetime) -> bool:
+        """Lease a slot to a run, in one atomic step; False if none is free any more or the board has changed."""
+        if board.slots < 1:
+            return False
+        taken = self._boards.update_one(
+            {
+                "_id": ObjectId(board.id),
+                "connected": True,
+                "disabled": False,
+                "draining": False,
+                "slots": board.slots,
+                f"leases.{board.slots - 1}": {"$exists": False},
+                "leases.run": {"$ne": run_id},
+            },
+            {"$push": {"leases": {"run": run_id, "at": now}}},
+        )
+        return taken.modified_count > 0
+
+    def release(self, board_id: str, run_id: str) -> bool:
+        """Give the slot of a run back; whether it had one."""
+        released = self._boards.update_one({"_id": ObjectId(board_id)}, {"$pull": {"leases": {"run": run_id}}})
+        return released.modified_count > 0
+
+
+def _vitals(heartbeat: Heartbeat) -> dict[str, Any]:
+    return {
+        "boot": heartbeat.boot,
+        "heartbeat": heartbeat.seq,
+        "slots": heartbeat.slots,
+        "runtimes": list(heartbeat.runtimes),
+        "labels": list(heartbeat.labels),
+        "active": [encode(attempt) for attempt in heartbeat.active],
+        "load": heartbeat.load,
+        "memory": heartbeat.memory,
+        "temperature": heartbeat.temperature,
+        "disk": heartbeat.disk,
+        "agentVersion": heartbeat.agent_version,
+        "platform": heartbeat.platform,
+        "queued": heartbeat.queued,
+    }
+
+
+def _board(document: Mapping[str, Any]) -> Board:
+    return Board(
+        id=str(document["_id"]),
+        name=document["name"],
+        connected=document["connected"],
+        disabled=document["disabled"],
+        draining=document["draining"],
+        slots=document["slots"],
+        leases=tuple(Lease(lease["run"], lease["at"]) for lease in document["leases"]),
+        runtimes=frozenset(document["runtimes"]),
+        labels=frozenset(document["labels"]),
+        last_seen=document.get("lastSeen"),
+        active=tuple(ActiveAttempt(**attempt) for attempt in document["active"]),
+    )

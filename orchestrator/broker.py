@@ -1,0 +1,163 @@
+"""The message broker as the server uses it: exchange and queues, and the way down to boards.
+
+The server declares everything; boards declare nothing. Queues are quorum queues where the broker knows them (the
+in-memory transport of `workty up` ignores the arguments). Every message is persistent, confirmed by the broker, and
+mandatory: one that no queue takes is an error, not a loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from amqp.exceptions import AMQPError, ChannelError
+from celery import Celery
+from kombu import Connection, Exchange, Queue
+from kombu.exceptions import KombuError, OperationalError
+
+from orchestrator.errors import Unavailable
+from workties import messages
+
+EVENTS_QUEUE = "events"
+LOGS_QUEUE = "logs"
+DEAD_LETTERS_QUEUE = "dead-letters"
+
+#: Kinds of events that change runs or boards; `log` goes to a queue of its own.
+EVENT_KINDS = ("accepted", "refused", "state", "progress", "completed", "failed", "interrupted", "heartbeat", "bye")
+
+#: Log lines kept for whoever reads them: bytes, and milliseconds. Older ones go first.
+LOGS_MAX_BYTES = 64 * 1024 * 1024
+LOGS_TTL_MS = 24 * 3600 * 1000
+
+_PUBLISH = {"retry": True, "retry_policy": {"max_retries": 2, "interval_start": 0, "interval_step": 0.2}}
+_DELIVERY = {"mandatory": True, "delivery_mode": 2, "confirm_timeout": 10.0}
+
+
+def server_app(url: str) -> Celery:
+    """The Celery application with which the server sends tasks; it never becomes the process's current one.
+
+    Args:
+        url: AMQP URL of the broker, or `memory://` for the embedded stack.
+    """
+    embedded = url.startswith("memory:")
+    app = Celery("workty-server", broker=url, set_as_current=False)
+    app.conf.update(
+        accept_content=["json"],
+        task_serializer="json",
+        task_ignore_result=True,
+        task_create_missing_queues=False,
+        broker_transport_options={"polling_interval": 0.01} if embedded else {"confirm_publish": True},
+        broker_connection_timeout=5,
+        broker_pool_limit=16,
+    )
+    return app
+
+
+def declare(connection: Connection) -> None:
+    """Declare the exchange and the queues that exist once. Idempotent."""
+    exchange = Exchange(messages.EVENTS_EXCHANGE, "topic", durable=True)
+    with connection.channel() as channel:
+        exchange(channel).declare()
+        dead_letters = Queue(DEAD_LETTERS_QUEUE, exchange="", routing_key=DEAD_LETTERS_QUEUE, durable=True)
+        for queue in (dead_letters, events_queue(), _logs_queue()):
+            queue(channel).queue_declare()
+        for kind in EVENT_KINDS:
+            events_queue()(channel).bind_to(exchange, routing_key=f"*.{kind}")
+        _logs_queue()(channel).bind_to(exchange, routing_key="*.log")
+
+
+def declare_board(connection: Connection, board_id: str) -> None:
+    """Declare the two queues of a board. Idempotent."""
+    with connection.channel() as channel:
+        for name in (messages.board_queue(board_id), messages.control_queue(board_id)):
+            _queue(name)(channel).queue_declare()
+
+
+def events_queue() -> Queue:
+    """The queue from which the orchestrator reads what boards say."""
+    return _queue(EVENTS_QUEUE)
+
+
+def _logs_queue() -> Queue:
+    bounds = {"x-max-length-bytes": LOGS_MAX_BYTES, "x-overflow": "drop-head", "x-message-ttl": LOGS_TTL_MS}
+    return Queue(LOGS_QUEUE, exchange="", durable=True, queue_arguments={"x-queue-type": "quorum", **bounds})
+
+
+def _queue(name: str) -> Queue:
+    arguments = {
+        "x-queue-type": "quorum",
+        "x-dead-letter-exchange": "",
+        "x-dead-letter-routing-key": DEAD_LETTERS_QUEUE,
+    }
+    return Queue(name, exchange="", routing_key=name, durable=True, queue_arguments=arguments)
+
+
+class BoardSender:
+    """Sends assignments and controls to boards.
+
+    Args:
+        app: from `server_app`.
+    """
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+
+    def assign(self, assignment: messages.Assignment) -> None:
+        """Send an assignment. Returns once the broker has it. Raises `Unavailable`."""
+        with self._delivering(assignment.board):
+            self._app.send_task(
+                messages.EXECUTE_TASK,
+                [messages.encode(assignment)],
+                exchange="",
+                routing_key=messages.board_queue(assignment.board),
+                ignore_result=True,
+                **_PUBLISH,
+                **_DELIVERY,
+            )
+
+    def control(self, control: messages.Control) -> None:
+        """Send a stop, pause or forget. Returns once the broker has it. Raises `Unavailable`."""
+        with self._delivering(control.board), self._app.producer_or_acquire() as producer:
+            producer.publish(
+                messages.encode(control),
+                exchange="",
+                routing_key=messages.control_queue(control.board),
+                serializer="json",
+                **_PUBLISH,
+                **_DELIVERY,
+            )
+
+    def dead_letter(self, body: Any, reason: str, routing_key: str) -> None:
+        """Keep a message that cannot be used, with the reason why. Raises `Unavailable`."""
+        with self._delivering(None), self._app.producer_or_acquire() as producer:
+            headers = {"x-workty-reason": reason[:1000], "x-workty-routing-key": routing_key}
+            producer.publish(
+                {"reason": reason[:1000], "routingKey": routing_key, "message": body},
+                exchange="",
+                routing_key=DEAD_LETTERS_QUEUE,
+                serializer="json",
+                headers=headers,
+                **_PUBLISH,
+                **_DELIVERY,
+            )
+
+    def add_board(self, board_id: str) -> None:
+        """Declare the queues of a board. Raises `Unavailable`."""
+        with self._delivering(None), self._app.connection_for_write() as connection:
+            declare_board(connection, board_id)
+
+    def declare(self) -> None:
+        """Declare what exists once. Raises `Unavailable`."""
+        with self._delivering(None), self._app.connection_for_write() as connection:
+            declare(connection)
+
+    @contextmanager
+    def _delivering(self, board_id: str | None) -> Iterator[None]:
+        try:
+            yield
+        except ChannelError as error:
+            where = f"the queues of board {board_id}" if board_id else "its queues"
+            raise Unavailable(f"The message broker ({where}: {error})") from error
+        except (OperationalError, KombuError, AMQPError, OSError) as error:
+            raise Unavailable(f"The message broker ({type(error).__name__})") from error

@@ -1,0 +1,127 @@
+"""Puts the core together: the one place that knows which part needs which. No rule lives here."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from threading import Event, Thread
+from typing import Any
+
+from celery import Celery
+from pymongo.database import Database
+from pymongo.errors import PyMongoError
+
+from orchestrator import broker
+from orchestrator.boards.fleet import Fleet
+from orchestrator.boards.slots import SlotAllocator
+from orchestrator.boards.store import BoardStore
+from orchestrator.errors import OrchestratorError
+from orchestrator.events import EventHandler
+from orchestrator.listener import Listener
+from orchestrator.live import Audience
+from orchestrator.runs.effects import Effects, Links
+from orchestrator.runs.engine import Engine
+from orchestrator.runs.reconcile import Reconciler, Timing
+from orchestrator.runs.service import RunService
+from orchestrator.runs.snapshot import Snapshots
+from orchestrator.runs.store import RunStore
+from orchestrator.runs.vocabulary import Run, RunEvent
+
+log = logging.getLogger(__name__)
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """The moment, UTC, to the millisecond as MongoDB keeps it."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """The run engine with everything around it, over one database and one broker."""
+
+    app: Celery
+    sender: broker.BoardSender
+    boards: BoardStore
+    engine: Engine
+    fleet: Fleet
+    reconciler: Reconciler
+    runs: RunService
+    timing: Timing
+    clock: Clock
+
+
+def build_core(
+    database: Database[dict[str, Any]],
+    app: Celery,
+    audience: Audience,
+    links: Links,
+    *,
+    timing: Timing | None = None,
+    clock: Clock = utc_now,
+) -> Core:
+    """Put the core together. Nothing is connected, declared or started.
+
+    Args:
+        app: from `broker.server_app`.
+        audience: is told what happens.
+        links: makes a signed, short-lived link for a stored package.
+    """
+    timing = timing or Timing()
+    store, boards, sender = RunStore(database), BoardStore(database), broker.BoardSender(app)
+
+    def handle(run_id: str, events: list[RunEvent]) -> Run | None:
+        return engine.handle(run_id, events)
+
+    slots = SlotAllocator(boards, store, handle, clock)
+    effects = Effects(database=database, boards=sender, slots=slots, audience=audience, links=links, clock=clock)
+    engine = Engine(store, effects, clock, lambda: uuid.uuid4().hex)
+    fleet = Fleet(boards, store, slots, handle, clock)
+    reconciler = Reconciler(
+        engine=engine, effects=effects, runs=store, boards=boards, fleet=fleet, slots=slots, timing=timing, clock=clock
+    )
+    runs = RunService(database, store, engine, Snapshots(database), clock)
+    return Core(app, sender, boards, engine, fleet, reconciler, runs, timing, clock)
+
+
+@dataclass(slots=True)
+class Orchestrator:
+    """The orchestrator at work: reads what boards say, and sweeps. Any number may run beside each other."""
+
+    core: Core
+    _stopping: Event = field(default_factory=Event)
+    _listener: Listener = field(init=False)
+    _sweeper: Thread = field(init=False)
+
+    def __post_init__(self) -> None:
+        core = self.core
+        handler = EventHandler(core.engine, core.fleet, core.sender.dead_letter, core.clock)
+        self._listener = Listener(core.app, handler.apply, broker.declare, core.clock)
+        self._sweeper = Thread(target=self._sweep, name="reconciler", daemon=True)
+
+    def start(self) -> None:
+        """Start both threads and return at once."""
+        self._listener.start()
+        self._sweeper.start()
+
+    def wait_until_ready(self, timeout: float) -> bool:
+        """Whether events are being read, within `timeout` seconds."""
+        return self._listener.wait_until_connected(timeout)
+
+    def stop(self) -> None:
+        """Stop after what is being done now, within 5 s. What was not acknowledged is delivered again later."""
+        self._stopping.set()
+        self._listener.stop()
+        self._sweeper.join(timeout=5.0)
+
+    def _sweep(self) -> None:
+        while not self._stopping.wait(self.core.timing.sweep.total_seconds()):
+            try:
+                self.core.reconciler.sweep(self._listener.silent_since())
+            except (PyMongoError, OrchestratorError) as error:
+                log.warning("A sweep was not finished: %s", error)

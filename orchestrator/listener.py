@@ -1,0 +1,139 @@
+"""Reads the events queue in a thread: connects, gathers batches, hands them on, and knows whether the broker is heard.
+
+What the events mean is `orchestrator.events`' affair.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from threading import Event, Thread
+from typing import Any
+
+from celery import Celery
+from kombu import Connection, Consumer
+
+from orchestrator.broker import events_queue
+from orchestrator.events import Delivery
+
+log = logging.getLogger(__name__)
+
+#: Most deliveries in one batch, and how many the broker sends ahead.
+BATCH = 100
+PREFETCH = 200
+#: How long (seconds) one wait for a delivery takes before the connection is looked after.
+WAIT = 0.5
+#: AMQP heartbeat (seconds); the broker sends a frame each half of it.
+AMQP_HEARTBEAT = 4
+#: Without any byte from the broker, or with a queue that is never read to its end, for this long (seconds), the silence
+#: of boards does not count.
+DEAF_SECONDS = 5.0
+
+
+class Listener:
+    """Consumes the events queue until stopped, across any loss of the connection.
+
+    Args:
+        app: from `broker.server_app`.
+        apply: takes a batch of deliveries and acknowledges them; False if it could not, e.g. without database.
+        declare: declares exchange and queues; called after each connect.
+        clock: the moment, UTC.
+    """
+
+    def __init__(
+        self,
+        app: Celery,
+        apply: Callable[[Sequence[Delivery]], bool],
+        declare: Callable[[Connection], None],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._app = app
+        self._apply = apply
+        self._declare = declare
+        self._clock = clock
+        self._stopping = Event()
+        self._connected = Event()
+        self._thread = Thread(target=self._run, name="events", daemon=True)
+        self._listening_since: datetime | None = None
+        self._heard: datetime | None = None
+        self._bytes = -1
+
+    def start(self) -> None:
+        """Begin in a thread."""
+        self._thread.start()
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """Stop after the present batch; waits at most `timeout` seconds."""
+        self._stopping.set()
+        self._thread.join(timeout)
+
+    def wait_until_connected(self, timeout: float) -> bool:
+        """Whether events were being read within `timeout` seconds."""
+        return self._connected.wait(timeout)
+
+    def silent_since(self) -> datetime | None:
+        """The moment from which silence of boards counts; None while the broker itself is not heard."""
+        since, heard = self._listening_since, self._heard
+        if since is None or heard is None or self._clock() - heard > timedelta(seconds=DEAF_SECONDS):
+            return None
+        return since
+
+    def _run(self) -> None:
+        pause = 0.2
+        while not self._stopping.is_set():
+            try:
+                with self._app.connection_for_read(heartbeat=AMQP_HEARTBEAT) as connection:
+                    connection.connect()
+                    self._declare(connection)
+                    pause = 0.2
+                    self._consume(connection)
+            except (*Connection().connection_errors, *Connection().channel_errors, OSError) as error:
+                log.warning("The message broker is not reachable (%s). Trying again", type(error).__name__)
+                self._stopping.wait(pause)
+                pause = min(pause * 2, 5.0)
+            finally:
+                self._listening_since = None
+                self._connected.clear()
+
+    def _consume(self, connection: Connection) -> None:
+        waiting: list[Delivery] = []
+        with connection.channel() as channel:
+            consumer = Consumer(channel, [events_queue()], on_message=waiting.append, prefetch_count=PREFETCH)
+            with consumer:
+                self._heard = self._listening_since = self._clock()
+                self._connected.set()
+                while not self._stopping.is_set():
+                    read_all = self._gather(connection, waiting)
+                    if waiting and not self._apply(waiting):
+                        self._stopping.wait(1.0)
+                    waiting.clear()
+                    self._note_heard(connection, read_all)
+
+    def _gather(self, connection: Connection, waiting: list[Delivery]) -> bool:
+        """Wait for a delivery and take what has come with it; whether nothing more was there."""
+        timeout = WAIT
+        while len(waiting) < BATCH:
+            try:
+                connection.drain_events(timeout=timeout)
+            except TimeoutError:
+                return True
+            timeout = 0.001
+        return False
+
+    def _note_heard(self, connection: Connection, read_all: bool) -> None:
+        connection.heartbeat_check()
+        received = _bytes_received(connection)
+        now = self._clock()
+        deaf = self._heard is None or now - self._heard > timedelta(seconds=DEAF_SECONDS)
+        if read_all and (received is None or received != self._bytes):
+            self._bytes = received or 0
+            self._heard = now
+            if deaf:
+                self._listening_since = now
+
+
+def _bytes_received(connection: Connection) -> int | None:
+    """Bytes that came from the broker; None for transports without a wire."""
+    found: Any = getattr(connection.connection, "bytes_recv", None)
+    return int(found) if found is not None else None

@@ -1,0 +1,288 @@
+"""`decide(run, event, now)`: what an event makes of a run. Pure: no I/O, no clock, no randomness.
+
+The rules are those of the live API contract, sections 5, 7 and 8. Whatever cannot change the run (an event of an old
+attempt, a sequence already seen, a command without effect) gives back the same run, perhaps with an effect that tells
+a board to forget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from datetime import datetime
+from typing import Any
+
+from orchestrator.errors import StateForbids
+from orchestrator.runs.turn import Turn
+from orchestrator.runs.vocabulary import (
+    AnswerOverdue,
+    AttemptMissing,
+    BoardLost,
+    Decision,
+    Dispatch,
+    Instruct,
+    LinkWorkflow,
+    PauseWanted,
+    PropertiesChanged,
+    ReleaseSlot,
+    ResumeWanted,
+    Run,
+    RunEvent,
+    RunState,
+    SlotGranted,
+    StepReason,
+    StepState,
+    StillWaiting,
+    StopWanted,
+    Wanted,
+)
+from workties import messages
+
+#: The loss of a board or a restart under a step that makes a run fail (live API contract, section 5: the third).
+MOST_LOSSES = 3
+
+
+def begin(run: Run, renewed: Collection[str], now: datetime) -> Decision:
+    """The first decision about a new run.
+
+    Args:
+        run: with every step `initial`.
+        renewed: ids of the instances that another run left in a final state; each is announced as `initial` again.
+        now: the moment, UTC.
+    """
+    turn = Turn(run, now)
+    turn.effect(LinkWorkflow())
+    for step in run.steps:
+        if step.instance in renewed:
+            turn.announce(step)
+    turn.queue("wait")
+    return turn.decision()
+
+
+def decide(run: Run, event: RunEvent, now: datetime) -> Decision:
+    """What `event` makes of `run` at `now` (UTC).
+
+    Raises:
+        StateForbids: a command that the present state refuses. Nothing else raises it.
+    """
+    turn = Turn(run, now)
+    _RULES[type(event)](turn, event)
+    return turn.decision()
+
+
+# --- commands
+
+
+def _resume(turn: Turn, event: ResumeWanted) -> None:
+    if turn.run.state is RunState.STOPPING:
+        raise StateForbids("Workflow instance is running: its stop is not confirmed yet. Try again when it is stopped")
+    if turn.run.state is RunState.PAUSING:
+        turn.want(Wanted.RUN)
+    elif turn.run.state is RunState.PAUSED:
+        turn.change_run(wanted=Wanted.RUN, ticket=event.ticket)
+        turn.queue("resume")
+
+
+def _pause(turn: Turn, _event: PauseWanted) -> None:
+    if turn.run.state is RunState.STOPPING:
+        raise StateForbids("Workflow instance is running: it is being stopped and cannot be paused")
+    if turn.run.state not in {RunState.WAITING, RunState.RUNNING}:
+        return
+    if turn.step.active:
+        turn.want(Wanted.PAUSE)
+        _instruct(turn, "pause", "")
+    else:
+        turn.pause()
+
+
+def _stop(turn: Turn, event: StopWanted) -> None:
+    if turn.run.state.final or turn.run.state is RunState.STOPPING:
+        return
+    turn.change_step(reason=StepReason("stopped", event.reason))
+    if turn.step.active:
+        turn.want(Wanted.STOP)
+        _instruct(turn, "stop", event.reason)
+    else:
+        turn.end("stop")
+
+
+def _properties(turn: Turn, event: PropertiesChanged) -> None:
+    for index, step in enumerate(turn.run.steps):
+        if step.instance == event.instance and not step.active and not turn.run.state.final:
+            turn.change_step(index, properties=event.properties)
+
+
+# --- slots and boards
+
+
+def _granted(turn: Turn, event: SlotGranted) -> None:
+    if turn.run.board == event.board:
+        return
+    if not turn.run.queued:
+        turn.effect(ReleaseSlot(event.board.id))
+        return
+    turn.change_run(board=event.board, queued=False, waiting_since=None)
+    turn.dispatch()
+
+
+def _still_waiting(turn: Turn, event: StillWaiting) -> None:
+    if turn.run.queued and turn.step.reason != event.reason:
+        turn.change_step(reason=event.reason)
+
+
+def _board_lost(turn: Turn, event: BoardLost) -> None:
+    board = turn.run.board
+    if board is None or board.id != event.board:
+        return
+    reason = StepReason("board-lost", f"Board '{board.name}' was lost. The step goes on from its last checkpoint")
+    _lost(turn, reason, keep_slot=False)
+
+
+def _missing(turn: Turn, event: AttemptMissing) -> None:
+    step = turn.step
+    if step.active and step.instance == event.instance and step.attempt == event.attempt:
+        reason = StepReason("board-lost", f"Board '{turn.board_name}' no longer knows the attempt; it is sent again")
+        _lost(turn, reason, keep_slot=True)
+
+
+def _overdue(turn: Turn, _event: AnswerOverdue) -> None:
+    board, step = turn.run.board, turn.step
+    if board is None or not step.active:
+        return
+    if step.accepted is None and turn.run.wanted is Wanted.RUN:
+        turn.change_step(dispatched=turn.now)
+        turn.effect(Dispatch(board.id, step.instance, step.attempt))
+    elif turn.run.wanted is not Wanted.RUN:
+        _instruct(turn, "stop" if turn.run.wanted is Wanted.STOP else "pause", "asked again")
+
+
+def _lost(turn: Turn, reason: StepReason, *, keep_slot: bool) -> None:
+    """The current attempt is gone and counts as a loss."""
+    turn.change_run(losses=turn.run.losses + 1)
+    if turn.run.losses >= MOST_LOSSES and turn.run.wanted is Wanted.RUN:
+        turn.begun()
+        why = f"{MOST_LOSSES} attempts in this run were lost with their boards. Last: {reason.message}"
+        turn.end("fail", reason=StepReason("board-lost", why))
+    else:
+        _try_again(turn, reason, keep_slot=keep_slot)
+
+
+def _try_again(turn: Turn, reason: StepReason, *, keep_slot: bool) -> None:
+    """The current attempt ended before its time: what is wanted says what follows."""
+    turn.change_step(dispatched=None, accepted=None, asked=None)
+    if turn.run.wanted is Wanted.STOP:
+        turn.end("stop")
+        return
+    if turn.step.state is StepState.RUNNING:
+        turn.move("lose", reason=reason, progress=None)
+    else:
+        turn.change_step(reason=reason)
+    if turn.run.wanted is Wanted.PAUSE:
+        turn.pause()
+    elif keep_slot:
+        turn.dispatch()
+    else:
+        turn.give_back_slot()
+        turn.queue(None)
+
+
+# --- what a board says about an attempt
+
+
+def _from_board(rule: Callable[[Turn, Any], None]) -> Callable[[Turn, Any], None]:
+    """Let `rule` see only events of the current attempt that are new; tell the board to forget older attempts."""
+
+    def fenced(turn: Turn, event: messages.StepEvent) -> None:
+        step = next((s for s in turn.run.steps if s.instance == event.instance), None)
+        board = turn.run.board.id if turn.run.board is not None else None
+        current = step is turn.step and step.active and step.attempt == event.attempt and event.board == board
+        if current and event.seq > turn.step.seq:
+            turn.change_step(seq=event.seq)
+            rule(turn, event)
+        elif not current and not (event.final and step is not None and step.attempt == event.attempt):
+            turn.effect(Instruct(event.board, event.instance, event.attempt, "forget"))
+
+    return fenced
+
+
+def _accepted(turn: Turn, _event: messages.Accepted) -> None:
+    turn.change_step(accepted=turn.now)
+
+
+def _state(turn: Turn, event: messages.StateReported) -> None:
+    turn.begun()
+    if event.checkpoint is not None:
+        turn.change_step(checkpoint=event.checkpoint)
+
+
+def _progress(turn: Turn, event: messages.Progress) -> None:
+    turn.begun()
+    turn.change_step(progress=max(event.progress, turn.step.progress or 0.0))
+    turn.signal(event.message)
+
+
+def _log(_turn: Turn, _event: messages.Log) -> None:
+    """Lines of output change nothing in a run."""
+
+
+def _completed(turn: Turn, event: messages.Completed) -> None:
+    turn.begun()
+    turn.complete(event.output)
+
+
+def _failed(turn: Turn, event: messages.Failed) -> None:
+    turn.begun()
+    reason = StepReason(event.reason.code, event.reason.message, event.return_code, event.last_output)
+    turn.end("fail", reason=reason)
+
+
+def _refused(turn: Turn, event: messages.Refused) -> None:
+    reason = StepReason(event.reason.code, f"Board '{turn.board_name}' refused the step: {event.reason.message}")
+    if event.reason.code in {"bad-package", "bad-message"}:
+        turn.begun()
+        turn.end("fail", reason=reason)
+    else:
+        _lost(turn, reason, keep_slot=False)
+
+
+def _interrupted(turn: Turn, event: messages.Interrupted) -> None:
+    if event.checkpoint is not None:
+        turn.change_step(checkpoint=event.checkpoint)
+    reason = StepReason(event.reason.code, event.reason.message)
+    if event.reason.code == "agent-stop":
+        _try_again(turn, reason, keep_slot=False)
+    elif event.reason.code != "paused" or turn.run.wanted is Wanted.STOP:
+        _lost(turn, reason, keep_slot=True)
+    elif turn.run.wanted is Wanted.PAUSE:
+        turn.pause()
+    else:  # the pause was withdrawn after the board had been told
+        turn.change_step(dispatched=None, accepted=None, asked=None)
+        turn.move("pause", reason=None)
+        turn.move("resume", reason=None)
+        turn.dispatch()
+
+
+def _instruct(turn: Turn, command: str, reason: str) -> None:
+    if turn.run.board is not None:
+        turn.change_step(asked=turn.now)
+        turn.effect(Instruct(turn.run.board.id, turn.step.instance, turn.step.attempt, command, reason))
+
+
+_RULES: dict[type, Callable[[Turn, Any], None]] = {
+    ResumeWanted: _resume,
+    PauseWanted: _pause,
+    StopWanted: _stop,
+    PropertiesChanged: _properties,
+    SlotGranted: _granted,
+    StillWaiting: _still_waiting,
+    BoardLost: _board_lost,
+    AttemptMissing: _missing,
+    AnswerOverdue: _overdue,
+    messages.Accepted: _from_board(_accepted),
+    messages.Refused: _from_board(_refused),
+    messages.StateReported: _from_board(_state),
+    messages.Progress: _from_board(_progress),
+    messages.Log: _from_board(_log),
+    messages.Completed: _from_board(_completed),
+    messages.Failed: _from_board(_failed),
+    messages.Interrupted: _from_board(_interrupted),
+}

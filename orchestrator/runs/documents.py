@@ -1,0 +1,191 @@
+"""Runs and effects as plain documents, and back. No database here: only the shapes.
+
+Field names are those of the collection `runs`; a step's view is what live clients and REST answers are made from.
+What users and programs choose freely (values of properties, memory, output) is stored as JSON text: JSON knows names
+and numbers that BSON does not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any
+
+from bson import ObjectId
+
+from orchestrator.runs.vocabulary import (
+    Announce,
+    BoardRef,
+    Dispatch,
+    Effect,
+    Instruct,
+    LinkWorkflow,
+    ReleaseSlot,
+    Run,
+    RunState,
+    SeekSlot,
+    Step,
+    StepReason,
+    StepState,
+    StoredPackage,
+    Wanted,
+)
+from workties.messages import Checkpoint, Limits, Program, Property, encode
+
+Document = dict[str, Any]
+
+_EFFECTS: dict[str, type[Effect]] = {
+    kind.__name__: kind for kind in (Announce, Dispatch, Instruct, LinkWorkflow, ReleaseSlot, SeekSlot)
+}
+
+
+def step_view(step: Step, board: BoardRef | None) -> Document:
+    """A step as clients may see it: plain data, in the words of the core."""
+    reason = step.reason
+    return {
+        "instance": step.instance,
+        "workty": step.program.id,
+        "name": step.name,
+        "desc": step.desc,
+        "state": step.state.value,
+        "properties": [encode(entry) for entry in step.properties],
+        "attempt": step.attempt,
+        "progress": step.progress,
+        "reason": None if reason is None else encode(reason),
+        "board": None if board is None else {"id": board.id, "name": board.name},
+    }
+
+
+def step_document(step: Step) -> Document:
+    """A step as it is stored inside its run."""
+    reason, point, package = step.reason, step.checkpoint, step.package
+    return {
+        "instance": step.instance,
+        "name": step.name,
+        "desc": step.desc,
+        "program": encode(step.program),
+        "package": None if package is None else {"sha256": package.sha256, "size": package.size},
+        "limits": encode(step.limits),
+        "labels": list(step.labels),
+        "properties": [{"id": p.id, "name": p.name, "value": json.dumps(p.value)} for p in step.properties],
+        "state": step.state.value,
+        "attempt": step.attempt,
+        "seq": step.seq,
+        "dispatched": step.dispatched,
+        "accepted": step.accepted,
+        "asked": step.asked,
+        "checkpoint": None if point is None else {"state": point.state, "memory": json.dumps(point.memory)},
+        "progress": step.progress,
+        "output": None if step.output is None else json.dumps(step.output),
+        "reason": None if reason is None else encode(reason),
+        "started": step.started,
+        "finished": step.finished,
+    }
+
+
+def step_from(document: Mapping[str, Any]) -> Step:
+    """The step that `step_document` stored."""
+    plain = {name: document[name] for name in ("instance", "name", "desc", "attempt", "seq", "progress")}
+    times = {name: document[name] for name in ("dispatched", "accepted", "asked", "started", "finished")}
+    package, point, output = document["package"], document["checkpoint"], document["output"]
+    return Step(
+        **plain,
+        **times,
+        program=Program(**document["program"]),
+        package=None if package is None else StoredPackage(**package),
+        limits=Limits(**document["limits"]),
+        labels=tuple(document["labels"]),
+        properties=tuple(Property(p["id"], p["name"], json.loads(p["value"])) for p in document["properties"]),
+        state=StepState(document["state"]),
+        checkpoint=None if point is None else Checkpoint(point["state"], json.loads(point["memory"])),
+        output=None if output is None else json.loads(output),
+        reason=_reason_from(document["reason"]),
+    )
+
+
+def head_document(run: Run) -> Document:
+    """Everything of a run but its steps, as it is stored."""
+    board = run.board
+    return {
+        "workflowId": ObjectId(run.workflow),
+        "workflow": {"name": run.workflow_name, "desc": run.workflow_desc},
+        "accountId": ObjectId(run.account),
+        "number": run.number,
+        "state": run.state.value,
+        "wanted": run.wanted.value,
+        "seq": run.seq,
+        "current": run.current,
+        "board": None if board is None else {"id": board.id, "name": board.name},
+        "need": {"languages": sorted(run.languages), "labels": sorted(run.labels)},
+        "queued": run.queued,
+        "ticket": run.ticket,
+        "waitingSince": run.waiting_since,
+        "losses": run.losses,
+        "created": run.created,
+        "started": run.started,
+        "finished": run.finished,
+    }
+
+
+def run_document(run: Run) -> Document:
+    """A whole run as it is stored, but for its version and outbox."""
+    return {"_id": ObjectId(run.id), **head_document(run), "steps": [step_document(step) for step in run.steps]}
+
+
+def run_from(document: Mapping[str, Any]) -> Run:
+    """The run that `run_document` stored."""
+    board = document["board"]
+    plain = {
+        name: document[name]
+        for name in ("number", "seq", "current", "queued", "ticket", "losses", "created", "started", "finished")
+    }
+    return Run(
+        **plain,
+        id=str(document["_id"]),
+        workflow=str(document["workflowId"]),
+        workflow_name=document["workflow"]["name"],
+        workflow_desc=document["workflow"]["desc"],
+        account=str(document["accountId"]),
+        steps=tuple(step_from(step) for step in document["steps"]),
+        state=RunState(document["state"]),
+        wanted=Wanted(document["wanted"]),
+        board=None if board is None else BoardRef(board["id"], board["name"]),
+        waiting_since=document["waitingSince"],
+    )
+
+
+def changes(before: Run, after: Run) -> Document:
+    """What a `$set` must write to turn the stored `before` into `after`: changed fields, whole changed steps."""
+    old, new = head_document(before), head_document(after)
+    # A rename of the workflow is written beside the engine, see RunStore.rename; the engine never changes it.
+    changed = {name: value for name, value in new.items() if value != old[name]}
+    for index, (was, now) in enumerate(zip(before.steps, after.steps, strict=True)):
+        if was != now:
+            changed[f"steps.{index}"] = step_document(now)
+    return changed
+
+
+def effect_document(effect: Effect) -> Document:
+    """An effect as it waits in the outbox."""
+    values = {f.name: getattr(effect, f.name) for f in fields(effect)}
+    if isinstance(effect, Announce):
+        values["step"] = json.dumps(effect.step)
+    return {"kind": type(effect).__name__, **values}
+
+
+def effect_from(document: Mapping[str, Any]) -> Effect:
+    """The effect that `effect_document` stored."""
+    build: Callable[..., Effect] = _EFFECTS[document["kind"]]
+    values = {name: value for name, value in document.items() if name not in {"kind", "n"}}
+    if build is Announce:
+        values["step"] = json.loads(values["step"])
+    return build(**values)
+
+
+def _reason_from(document: Mapping[str, Any] | None) -> StepReason | None:
+    if document is None:
+        return None
+    return StepReason(
+        document["code"], document["message"], document.get("returnCode"), tuple(document.get("lastOutput") or ())
+    )

@@ -1,0 +1,183 @@
+"""Carries effects out: messages to boards, news to live clients, slots given back and sought. Every one is idempotent.
+
+What an effect needs is looked up in the run as it is when the effect is carried out; an effect that the run has moved
+past does nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Protocol
+
+from bson import ObjectId
+from pymongo.database import Database
+
+from orchestrator.live import Audience, ProgressMade, StepChange
+from orchestrator.runs.vocabulary import (
+    Announce,
+    Dispatch,
+    Effect,
+    Instruct,
+    LinkWorkflow,
+    ReleaseSlot,
+    Run,
+    SeekSlot,
+    StepProgress,
+    StoredPackage,
+)
+from workties import messages
+
+
+class Boards(Protocol):
+    """The way down to boards. Both methods return once the broker has the message, and raise `Unavailable` if not."""
+
+    def assign(self, assignment: messages.Assignment) -> None:
+        """Send an assignment to its board's queue."""
+
+    def control(self, control: messages.Control) -> None:
+        """Send a stop, pause or forget to its board's control queue."""
+
+
+class Slots(Protocol):
+    """The slots of all boards."""
+
+    def release(self, board_id: str, run_id: str) -> None:
+        """Give back what a run has leased, and let the next one have it."""
+
+    def fill(self) -> frozenset[str]:
+        """Lease free slots to waiting runs, in their order; returns the ids of those that got one."""
+
+    def explain(self, run: Run) -> None:
+        """Have a run that still waits say what it waits for."""
+
+
+Links = Callable[[StoredPackage], messages.Package]
+
+
+class Effects:
+    """Carries effects out over the given edges.
+
+    Args:
+        boards: the way down to boards.
+        slots: the slots of all boards.
+        audience: live clients.
+        links: makes a signed, short-lived link for a stored package.
+        clock: the moment, UTC.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database[dict[str, Any]],
+        boards: Boards,
+        slots: Slots,
+        audience: Audience,
+        links: Links,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._workflows = database["workflows"]
+        self._boards = boards
+        self._slots = slots
+        self._audience = audience
+        self._links = links
+        self._clock = clock
+
+    def carry_out(self, run: Run, effect: Effect) -> None:
+        """Carry out one effect of `run`. Raises `Unavailable` when broker or database are away."""
+        match effect:
+            case Dispatch():
+                self._dispatch(run, effect)
+            case Instruct():
+                self.instruct(run.id, effect)
+            case Announce():
+                self._audience.step_changed(_change(run, effect))
+            case ReleaseSlot(board):
+                if run.board is None or run.board.id != board:  # else: carried out before, and leased again since
+                    self._slots.release(board, run.id)
+            case SeekSlot():
+                if run.id not in self._slots.fill():
+                    self._slots.explain(run)
+            case LinkWorkflow():
+                self._link(run)
+
+    def instruct(self, run_id: str, effect: Instruct) -> None:
+        """Tell a board to stop, pause or forget an attempt."""
+        number = {"pause": 2, "stop": 3, "forget": 4}[effect.command]
+        self._boards.control(
+            messages.Control(
+                id=f"{run_id}.{effect.instance}.{effect.attempt}.{effect.command}",
+                at=_text(self._clock()),
+                board=effect.board,
+                run=run_id,
+                instance=effect.instance,
+                attempt=effect.attempt,
+                seq=number,
+                command=effect.command,
+                reason=effect.reason,
+            )
+        )
+
+    def signal(self, run: Run, progress: StepProgress) -> None:
+        """Tell live clients about progress."""
+        self._audience.progressed(
+            ProgressMade(
+                account=run.account,
+                workflow=run.workflow,
+                run=run.id,
+                seq=progress.seq,
+                instance=progress.instance,
+                state=progress.state,
+                attempt=progress.attempt,
+                progress=progress.progress,
+                message=progress.message,
+            )
+        )
+
+    def _dispatch(self, run: Run, effect: Dispatch) -> None:
+        step = run.step
+        if step.instance != effect.instance or step.attempt != effect.attempt or not step.active:
+            return
+        self._boards.assign(
+            messages.Assignment(
+                id=f"{run.id}.{step.instance}.{step.attempt}",
+                at=_text(self._clock()),
+                board=effect.board,
+                run=run.id,
+                instance=step.instance,
+                attempt=step.attempt,
+                seq=1,
+                workflow=run.workflow,
+                workty=step.program,
+                package=None if step.package is None else self._links(step.package),
+                properties=step.properties,
+                checkpoint=step.checkpoint,
+                limits=step.limits,
+            )
+        )
+
+    def _link(self, run: Run) -> None:
+        older = {"$or": [{"runNumber": {"$lt": run.number}}, {"runNumber": {"$exists": False}}]}
+        self._workflows.update_one(
+            {"_id": ObjectId(run.workflow), **older}, {"$set": {"runId": ObjectId(run.id), "runNumber": run.number}}
+        )
+
+
+def _change(run: Run, effect: Announce) -> StepChange:
+    return StepChange(
+        account=run.account,
+        workflow=run.workflow,
+        name=run.workflow_name,
+        desc=run.workflow_desc,
+        run=run.id,
+        seq=effect.seq,
+        run_state=effect.run_state,
+        started=effect.started,
+        finished=effect.finished,
+        step=effect.step,
+        completed=effect.completed,
+    )
+
+
+def _text(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,127 @@
+"""The engine: loads a run, decides, writes once, and carries out what was decided.
+
+Any number of engines, in any number of processes, may work on the same runs. The decisions are `decide`'s, the writes
+`RunStore`'s, the effects `Effects`'.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from orchestrator.errors import OrchestratorError
+from orchestrator.runs.decide import begin, decide
+from orchestrator.runs.effects import Effects
+from orchestrator.runs.store import RunStore, Stored
+from orchestrator.runs.vocabulary import Decision, Instruct, Run, RunEvent
+from workties.messages import StepEvent
+
+log = logging.getLogger(__name__)
+
+#: Lost races against other writers before the engine gives up. Every lost race means that somebody else got on.
+TRIES = 50
+
+
+class Contended(OrchestratorError):
+    """A run was written by others each time this process tried; nothing was changed."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"Run {run_id} is being changed by too many at once. Try again")
+
+
+class Engine:
+    """Applies events to runs.
+
+    Args:
+        store: the runs.
+        effects: carries effects out.
+        clock: the moment, UTC.
+        new_token: makes a unique name for each time this process drains an outbox.
+    """
+
+    def __init__(
+        self, store: RunStore, effects: Effects, clock: Callable[[], datetime], new_token: Callable[[], str]
+    ) -> None:
+        self._store = store
+        self._effects = effects
+        self._clock = clock
+        self._new_token = new_token
+
+    def start(self, run: Run, renewed: Collection[str]) -> Run | None:
+        """Begin a new run; None if its workflow got a run of that number meanwhile.
+
+        Args:
+            run: with every step `initial`.
+            renewed: ids of the instances that are not `initial` from the run before.
+        """
+        token = self._new_token()
+        stored = self._store.insert(begin(run, renewed, self._clock()), token, self._clock())
+        return None if stored is None else self._drain(stored, token)
+
+    def handle(self, run_id: str, events: Sequence[RunEvent]) -> Run | None:
+        """Apply events, in their order, in one write. Returns the run afterwards; None if there is no such run.
+
+        Raises:
+            StateForbids: one of them is a command that the state refuses; nothing was changed.
+            Contended: others wrote each time.
+        """
+        for _ in range(TRIES):
+            stored = self._store.load(run_id)
+            if stored is None:
+                self._forget_all(run_id, events)
+                return None
+            decision = _fold(stored.run, events, self._clock())
+            if decision.run == stored.run and not decision.effects:
+                return stored.run
+            token = self._new_token()
+            saved = self._store.save(stored, decision, token, self._clock())
+            if saved is not None:
+                return self._after(saved, decision, token)
+        raise Contended(run_id)
+
+    def recover(self) -> int:
+        """Carry out what drainers that died have left; returns how many runs that were."""
+        token, done = self._new_token(), 0
+        for run_id in self._store.abandoned(self._clock()):
+            stored = self._store.take_over(run_id, token, self._clock())
+            if stored is not None:
+                log.info("run %s: carrying out %d effects that were left over", run_id, len(stored.outbox))
+                self._drain(stored, token)
+                done += 1
+        return done
+
+    def _after(self, saved: Stored, decision: Decision, token: str) -> Run:
+        run = self._drain(saved, token) if saved.outbox and saved.drainer == token else saved.run
+        for signal in decision.signals:
+            self._effects.signal(saved.run, signal)
+        return run
+
+    def _drain(self, stored: Stored, token: str) -> Run:
+        """Carry out the outbox in order. On an error what is left waits for the next drainer."""
+        remaining: Stored | None = stored
+        while remaining is not None:
+            stored = remaining
+            try:
+                for _, effect in stored.outbox:
+                    self._effects.carry_out(stored.run, effect)
+            except OrchestratorError as error:
+                log.warning("run %s: an effect has to wait: %s", stored.run.id, error)
+                return stored.run
+            remaining = self._store.drained(stored, token)
+        return stored.run
+
+    def _forget_all(self, run_id: str, events: Sequence[RunEvent]) -> None:
+        for event in events:
+            if isinstance(event, StepEvent) and not event.final:
+                log.info("run %s is unknown: board %s is told to forget it", run_id, event.board)
+                self._effects.instruct(run_id, Instruct(event.board, event.instance, event.attempt, "forget"))
+
+
+def _fold(run: Run, events: Sequence[RunEvent], now: datetime) -> Decision:
+    total = Decision(run)
+    for event in events:
+        step = decide(total.run, event, now)
+        total = replace(step, effects=total.effects + step.effects, signals=total.signals + step.signals)
+    return total

@@ -1,0 +1,80 @@
+"""Turns the instances of a workflow into the steps of a run: what a run needs to know, read once, at its start.
+
+Reads the collections of workflows, instances, properties and workties (REST contract, section 7); writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bson import ObjectId
+from pymongo.database import Database
+
+from orchestrator.runs.vocabulary import Step, StoredPackage
+from workties.messages import Program, Property, parse_limits
+
+Document = Mapping[str, Any]
+
+
+class Snapshots:
+    """Reads the steps of workflows."""
+
+    def __init__(self, database: Database[dict[str, Any]]) -> None:
+        self._database = database
+
+    def steps(self, instance_ids: Sequence[ObjectId]) -> tuple[Step, ...]:
+        """The steps for these instances, in this order; an instance that is gone is left out. Three queries."""
+        instances = self._by_id("workty_instances", instance_ids)
+        ordered = [instances[instance_id] for instance_id in instance_ids if instance_id in instances]
+        workties = self._by_id("workties", [instance["worktyId"] for instance in ordered])
+        wanted = [property_id for instance in ordered for property_id in instance["propertiesIds"]]
+        properties = self._by_id("workty_properties", wanted)
+        languages = self._languages(workties)
+        return tuple(_step(instance, workties, properties, languages) for instance in ordered)
+
+    def _languages(self, workties: Mapping[ObjectId, Document]) -> Mapping[ObjectId, str]:
+        """The top-level name of each language type that is used, for workties without a package."""
+        if all(workty.get("package") for workty in workties.values()):
+            return {}
+        rows = {row["_id"]: row for row in self._database["workty_language_types"].find({})}
+        return {key: rows.get(row.get("parentId"), row)["name"] for key, row in rows.items()}
+
+    def _by_id(self, collection: str, ids: Sequence[ObjectId]) -> dict[ObjectId, Document]:
+        if not ids:
+            return {}
+        projection = {"compressedCode": 0} if collection == "workties" else None
+        found = self._database[collection].find({"_id": {"$in": list(ids)}}, projection)
+        return {document["_id"]: document for document in found}
+
+
+def property_from(document: Document) -> Property:
+    """A stored property as a step has it."""
+    return Property(str(document["_id"]), document["name"], document.get("value"))
+
+
+def _step(
+    instance: Document,
+    workties: Mapping[ObjectId, Document],
+    properties: Mapping[ObjectId, Document],
+    languages: Mapping[ObjectId, str],
+) -> Step:
+    workty = workties[instance["worktyId"]]
+    package = workty.get("package") or {}
+    language = package.get("language") or languages.get(workty["languageTypeId"], "nodejs")
+    return Step(
+        instance=str(instance["_id"]),
+        name=instance.get("name") or workty["name"],
+        desc=instance.get("desc", ""),
+        program=Program(
+            id=str(workty["_id"]),
+            name=workty["name"],
+            version=package.get("version", ""),
+            language=language,
+            entry=package.get("entry") or workty["entryPointModuleFileName"],
+        ),
+        package=StoredPackage(package["sha256"], package["size"]) if package else None,
+        limits=parse_limits(package.get("limits") or {}),
+        labels=tuple(package.get("labels") or ()),
+        properties=tuple(property_from(properties[i]) for i in instance["propertiesIds"] if i in properties),
+    )

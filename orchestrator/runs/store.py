@@ -1,0 +1,236 @@
+"""Runs in MongoDB: load, compare-and-set together with the outbox, and queries in the engine's words.
+
+The only module of the engine that knows the collection `runs`. A document is written only by compare-and-set on its
+`version`. Its outbox is emptied by one process at a time, the *drainer*: whoever writes while nobody drains becomes it,
+and who writes while somebody drains leaves the effects to that one. So effects are carried out in the order of the
+decisions; a drainer that dies is followed by another one after `DRAIN_SECONDS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from bson import ObjectId
+from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
+
+from orchestrator.runs.documents import changes, effect_document, effect_from, run_document, run_from
+from orchestrator.runs.vocabulary import Decision, Effect, Run, RunState
+
+#: How long (seconds) a drainer may take before another process may carry out what is left.
+DRAIN_SECONDS = 5.0
+
+INDEXES: Mapping[str, Sequence[IndexModel]] = {
+    "runs": [
+        IndexModel([("workflowId", ASCENDING), ("number", DESCENDING)], unique=True, name="workflow_number"),
+        IndexModel(
+            [("ticket", ASCENDING), ("waitingSince", ASCENDING)],
+            partialFilterExpression={"queued": True},
+            name="queue",
+        ),
+        IndexModel([("drainUntil", ASCENDING)], partialFilterExpression={"draining": True}, name="outbox"),
+        IndexModel([("board.id", ASCENDING)], partialFilterExpression={"held": True}, name="board"),
+    ],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A run as it was loaded: its version, who drains its outbox until when, and how many effects it ever had."""
+
+    run: Run
+    version: int
+    drainer: str | None
+    drain_until: datetime | None
+    outbox: tuple[tuple[int, Effect], ...]
+    numbered: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A run that waits for a slot, and what a board must have for it."""
+
+    id: str
+    ticket: int
+    languages: tuple[str, ...]
+    labels: tuple[str, ...]
+
+
+class RunStore:
+    """The collection `runs`."""
+
+    def __init__(self, database: Database[dict[str, Any]]) -> None:
+        self._runs = database["runs"]
+        self._queue = database["queue"]
+
+    # --- one run
+
+    def insert(self, decision: Decision, drainer: str, now: datetime) -> Stored | None:
+        """Store a new run with its outbox; None if the workflow has a run of that number already."""
+        document = run_document(decision.run) | _drain(drainer, now, decision.effects, 0)
+        document["version"] = 1
+        document["held"] = False
+        document["outbox"] = _numbered(decision.effects, 0)
+        try:
+            self._runs.insert_one(document)
+        except DuplicateKeyError:
+            return None
+        return _stored(document)
+
+    def load(self, run_id: str) -> Stored | None:
+        """The run as it is now; None if there is none."""
+        document = self._runs.find_one({"_id": ObjectId(run_id)}) if ObjectId.is_valid(run_id) else None
+        return None if document is None else _stored(document)
+
+    def latest(self, workflow_id: str) -> Stored | None:
+        """The latest run of a workflow, or None."""
+        document = self._runs.find_one({"workflowId": ObjectId(workflow_id)}, sort=[("number", DESCENDING)])
+        return None if document is None else _stored(document)
+
+    def save(self, stored: Stored, decision: Decision, token: str, now: datetime) -> Stored | None:
+        """Compare-and-set: write what the decision changed, and its effects, if nobody wrote meanwhile.
+
+        Whoever finds no live drainer becomes the drainer, under `token`. Returns the run as stored, or None if
+        somebody else was first.
+        """
+        mine = stored.drainer is None or (stored.drain_until is not None and stored.drain_until <= now)
+        changed = changes(stored.run, decision.run)
+        changed["held"] = decision.run.board is not None
+        changed["version"] = stored.version + 1
+        update: dict[str, Any] = {"$set": changed}
+        if decision.effects or stored.outbox:
+            if mine:
+                changed |= _drain(token, now, decision.effects, stored.numbered)
+            changed["numbered"] = stored.numbered + len(decision.effects)
+            update["$push"] = {"outbox": {"$each": _numbered(decision.effects, stored.numbered)}}
+        document = self._runs.find_one_and_update(
+            {"_id": ObjectId(stored.run.id), "version": stored.version, "drainer": stored.drainer},
+            update,
+            projection={"drainer": 1, "drainUntil": 1, "outbox": 1, "numbered": 1},
+            return_document=ReturnDocument.AFTER,
+        )
+        return None if document is None else _stored(document | {"version": stored.version + 1}, decision.run)
+
+    # --- outbox
+
+    def drained(self, stored: Stored, token: str) -> Stored | None:
+        """Empty the outbox of what `stored` had in it and stop draining.
+
+        Returns None when that was all; otherwise the run as it is now, with the effects that were added meanwhile and
+        that are the drainer's to carry out as well (an empty outbox if another process has taken over).
+        """
+        key = {"_id": ObjectId(stored.run.id), "drainer": token}
+        done = self._runs.update_one(key | {"version": stored.version}, {"$set": _idle()})
+        if done.matched_count:
+            return None
+        last = max((number for number, _ in stored.outbox), default=0)
+        document = self._runs.find_one_and_update(
+            key, {"$pull": {"outbox": {"n": {"$lte": last}}}}, return_document=ReturnDocument.AFTER
+        )
+        return None if document is None else _stored(document)
+
+    def abandoned(self, now: datetime, limit: int = 100) -> list[str]:
+        """Ids of runs whose drainer did not finish in time."""
+        found = self._runs.find({"draining": True, "drainUntil": {"$lte": now}}, {"_id": 1}).limit(limit)
+        return [str(document["_id"]) for document in found]
+
+    def take_over(self, run_id: str, token: str, now: datetime) -> Stored | None:
+        """Become the drainer of an abandoned outbox; None if somebody else did."""
+        document = self._runs.find_one_and_update(
+            {"_id": ObjectId(run_id), "draining": True, "drainUntil": {"$lte": now}},
+            {"$set": {"drainer": token, "drainUntil": now + timedelta(seconds=DRAIN_SECONDS)}},
+            return_document=ReturnDocument.AFTER,
+        )
+        return None if document is None else _stored(document)
+
+    # --- many runs
+
+    def next_waiting(self, runtimes: Iterable[str], labels: Iterable[str]) -> Waiting | None:
+        """The run that has waited longest, by ticket, among those that a board with these would fit."""
+        document = self._runs.find_one(
+            {
+                "queued": True,
+                "need.languages": {"$not": {"$elemMatch": {"$nin": sorted(runtimes)}}},
+                "need.labels": {"$not": {"$elemMatch": {"$nin": sorted(labels)}}},
+            },
+            {"ticket": 1, "need": 1},
+            sort=[("ticket", ASCENDING), ("waitingSince", ASCENDING)],
+        )
+        return None if document is None else _waiting(document)
+
+    def holding(self, board_id: str | None = None) -> list[Run]:
+        """Every run that holds a slot, of any board or of this one."""
+        found = self._runs.find({"held": True} if board_id is None else {"held": True, "board.id": board_id})
+        return [run_from(document) for document in found]
+
+    def steps(self, run_ids: Sequence[ObjectId]) -> Mapping[ObjectId, Run]:
+        """These runs, in one query."""
+        return {document["_id"]: run_from(document) for document in self._runs.find({"_id": {"$in": list(run_ids)}})}
+
+    def active_with_workty(self, workty_id: str) -> list[str]:
+        """Ids of the runs that have not ended and need this workty."""
+        ended = [state.value for state in RunState if state.final]
+        found = self._runs.find({"state": {"$nin": ended}, "steps.program.id": workty_id}, {"_id": 1})
+        return [str(document["_id"]) for document in found]
+
+    def rename(self, workflow_id: str, name: str, desc: str) -> None:
+        """Tell the runs of a workflow its new name; not a decision, so it needs no compare-and-set."""
+        workflow = {"name": name, "desc": desc}
+        self._runs.update_many({"workflowId": ObjectId(workflow_id)}, {"$set": {"workflow": workflow}})
+
+    # --- the fair queue
+
+    def ticket(self, account_id: str) -> int:
+        """The next place of an account in the fair queue.
+
+        Start-time fair queuing: an account's runs get one round each, and an account that had nothing waiting joins at
+        the round that is being served. Equal tickets are served first come first served.
+        """
+        served = self._queue.find_one({"_id": "served"}) or {"ticket": 0}
+        key = {"_id": account_id}
+        self._queue.update_one(key, {"$max": {"ticket": served["ticket"]}}, upsert=True)
+        document = self._queue.find_one_and_update(
+            key, {"$inc": {"ticket": 1}}, return_document=ReturnDocument.AFTER, upsert=True
+        )
+        return int((document or {})["ticket"])
+
+    def served(self, ticket: int) -> None:
+        """A run with this ticket has got its slot: new accounts join at its round."""
+        self._queue.update_one({"_id": "served"}, {"$max": {"ticket": ticket}}, upsert=True)
+
+
+def _drain(token: str, now: datetime, effects: Sequence[Effect], numbered: int) -> dict[str, Any]:
+    return {
+        "drainer": token,
+        "draining": True,
+        "drainUntil": now + timedelta(seconds=DRAIN_SECONDS),
+        "numbered": numbered + len(effects),
+    }
+
+
+def _idle() -> dict[str, Any]:
+    return {"outbox": [], "drainer": None, "draining": False, "drainUntil": None}
+
+
+def _numbered(effects: Sequence[Effect], numbered: int) -> list[dict[str, Any]]:
+    return [{"n": numbered + at, **effect_document(effect)} for at, effect in enumerate(effects, start=1)]
+
+
+def _stored(document: Mapping[str, Any], run: Run | None = None) -> Stored:
+    return Stored(
+        run=run_from(document) if run is None else run,
+        version=document["version"],
+        drainer=document["drainer"],
+        drain_until=document["drainUntil"],
+        outbox=tuple((entry["n"], effect_from(entry)) for entry in document["outbox"]),
+        numbered=document["numbered"],
+    )
+
+
+def _waiting(document: Mapping[str, Any]) -> Waiting:
+    need = document["need"]
+    return Waiting(str(document["_id"]), document["ticket"], tuple(need["languages"]), tuple(need["labels"]))

@@ -1,0 +1,314 @@
+"""The words of the run engine: states, runs and steps, events, effects. Frozen data and nothing else.
+
+A run is one workflow under way; a step is one of its instances; an attempt is one dispatch of a step to a board. Events
+go into `decide`, effects come out of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from workties.messages import Checkpoint, Limits, Program, Property, StepEvent
+
+
+class StepState(StrEnum):
+    """States of a step (live API contract, section 5)."""
+
+    INITIAL = "initial"
+    WAITING = "waiting"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+
+
+class RunState(StrEnum):
+    """States of a run (live API contract, section 5); they follow from the current step and what is wanted."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    PAUSING = "pausing"
+    PAUSED = "paused"
+    STOPPING = "stopping"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing changes any more."""
+        return self in {RunState.COMPLETED, RunState.FAILED, RunState.STOPPED}
+
+
+class Wanted(StrEnum):
+    """What the owner of a run wants of it."""
+
+    RUN = "run"
+    PAUSE = "pause"
+    STOP = "stop"
+
+
+# --- runs
+
+
+@dataclass(frozen=True, slots=True)
+class StepReason:
+    """Why a step waits, failed or was stopped: a stable code, a sentence, and for a failure how the program ended."""
+
+    code: str
+    message: str
+    return_code: int | None = None
+    last_output: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPackage:
+    """Digest and size (bytes) of the code of a step."""
+
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class BoardRef:
+    """A board by its id, with the name that people gave it."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of a run.
+
+    `attempt` numbers the last dispatch (0 = never sent). While `dispatched` is set, that attempt is with a board.
+    `seq` is the last event of it that was applied. `asked` is when the board was last told to stop or pause it.
+    """
+
+    instance: str
+    name: str
+    desc: str
+    program: Program
+    package: StoredPackage | None
+    limits: Limits = field(default_factory=Limits)
+    labels: tuple[str, ...] = ()
+    properties: tuple[Property, ...] = ()
+    state: StepState = StepState.INITIAL
+    attempt: int = 0
+    seq: int = 0
+    dispatched: datetime | None = None
+    accepted: datetime | None = None
+    asked: datetime | None = None
+    checkpoint: Checkpoint | None = None
+    progress: float | None = None
+    output: Mapping[str, Any] | None = None
+    reason: StepReason | None = None
+    started: datetime | None = None
+    finished: datetime | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether an attempt is with a board."""
+        return self.dispatched is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One run of a workflow.
+
+    `seq` counts announced changes of state, `losses` counts boards and restarts that cost it an attempt. While
+    `queued`, the run waits for a slot, in the order of `ticket` and then `waiting_since`.
+    """
+
+    id: str
+    workflow: str
+    workflow_name: str
+    workflow_desc: str
+    account: str
+    number: int
+    steps: tuple[Step, ...]
+    created: datetime
+    state: RunState = RunState.WAITING
+    wanted: Wanted = Wanted.RUN
+    seq: int = 0
+    current: int = 0
+    board: BoardRef | None = None
+    queued: bool = False
+    ticket: int = 0
+    waiting_since: datetime | None = None
+    losses: int = 0
+    started: datetime | None = None
+    finished: datetime | None = None
+
+    @property
+    def step(self) -> Step:
+        """The current step: the first that is not completed, or the last one."""
+        return self.steps[self.current]
+
+    @property
+    def languages(self) -> frozenset[str]:
+        """Runtimes that a board must have."""
+        return frozenset(step.program.language for step in self.steps)
+
+    @property
+    def labels(self) -> frozenset[str]:
+        """Labels that a board must have."""
+        return frozenset(label for step in self.steps for label in step.labels)
+
+
+# --- events
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeWanted:
+    """Its owner wants the run to go on; `ticket` is its place in the queue if it has to wait for a slot again."""
+
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
+class PauseWanted:
+    """Its owner wants the run to pause at the next checkpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopWanted:
+    """The run shall end now; `reason` says why, for people."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SlotGranted:
+    """A slot of `board` has been leased for the run."""
+
+    board: BoardRef
+
+
+@dataclass(frozen=True, slots=True)
+class StillWaiting:
+    """No slot could be leased; `reason` says what is missing."""
+
+    reason: StepReason
+
+
+@dataclass(frozen=True, slots=True)
+class BoardLost:
+    """A board was silent for too long, or left: whatever it ran is lost."""
+
+    board: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptMissing:
+    """A board that is there no longer knows an attempt which it had accepted."""
+
+    instance: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerOverdue:
+    """A board has not answered the last message about the current attempt in time: it is sent again."""
+
+
+@dataclass(frozen=True, slots=True)
+class PropertiesChanged:
+    """The owner changed properties of an instance; they count if it has not been sent yet."""
+
+    instance: str
+    properties: tuple[Property, ...]
+
+
+Command = ResumeWanted | PauseWanted | StopWanted
+RunEvent = (
+    Command | SlotGranted | StillWaiting | BoardLost | AttemptMissing | AnswerOverdue | PropertiesChanged | StepEvent
+)
+
+
+# --- effects
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """Send the assignment of an attempt to a board."""
+
+    board: str
+    instance: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Instruct:
+    """Tell a board to stop, pause or forget an attempt."""
+
+    board: str
+    instance: str
+    attempt: int
+    command: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseSlot:
+    """Give the slot of a board back, and let the next waiting run have it."""
+
+    board: str
+
+
+@dataclass(frozen=True, slots=True)
+class SeekSlot:
+    """Try to lease a slot for whoever waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkWorkflow:
+    """Make this run the latest one of its workflow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """Tell live clients about a change of state, with all values as they were right after it.
+
+    Attributes:
+        seq: number of the change in its run, from 1 without gaps.
+        run_state: state of the run after the change.
+        step: the step after the change, as `orchestrator.runs.documents.step_view` makes it: plain data.
+        completed: whether this was the last step of a run that completed.
+    """
+
+    seq: int
+    run_state: str
+    step: Mapping[str, Any]
+    completed: bool = False
+    started: datetime | None = None
+    finished: datetime | None = None
+
+
+Effect = Dispatch | Instruct | ReleaseSlot | SeekSlot | LinkWorkflow | Announce
+
+
+@dataclass(frozen=True, slots=True)
+class StepProgress:
+    """A signal to live clients that may be lost: how far an attempt is, 0 to 1."""
+
+    seq: int
+    instance: str
+    state: str
+    attempt: int
+    progress: float
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What an event makes of a run: the run afterwards, effects to carry out in order, and signals that may be lost."""
+
+    run: Run
+    effects: tuple[Effect, ...] = ()
+    signals: tuple[StepProgress, ...] = field(default=())
