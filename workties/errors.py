@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class WorktyError(Exception):
     """Base of every error raised by this package."""
@@ -21,3 +23,22 @@ class BadMessage(WorktyError):
 
 class BadPackage(WorktyError):
     """An archive is no workty package, or is not safe to unpack. The message names the file inside it."""
+
+
+class BadWorkty(WorktyError):
+    """The class of a workty cannot be run as it is written. The message names the class and what to change."""
+
+
+class IllegalTrigger(BadWorkty):
+    """A handler of a workty returned a trigger that its state does not have.
+
+    Attributes:
+        state: the state in which the workty was.
+        trigger: what its handler returned.
+    """
+
+    def __init__(self, workty: str, state: str, trigger: str, possible: Sequence[str]) -> None:
+        known = ", ".join(possible) or "none"
+        super().__init__(f"{workty}: state {state!r} has no trigger {trigger!r}; it has {known}. See `transitions`.")
+        self.state = state
+        self.trigger = trigger

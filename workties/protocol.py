@@ -195,4 +195,4 @@ def _clean(text: str) -> str:
 
 
 def _json(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=True).encode()
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()

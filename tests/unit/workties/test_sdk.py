@@ -1,0 +1,328 @@
+"""Workties in Python, each run in a process of its own by `python -m workties.launch`."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workties import Workty
+from workties.messages import MAX_LINE, MAX_STATE_BYTES, Checkpoint
+from workties.protocol import LogText, OutputLine, PausedLine, ProgressLine, StateLine
+
+Start = Callable[..., Any]
+States = Callable[[list[Any]], list[str]]
+
+COPY = """
+from workties import Workty
+
+class Copy(Workty):
+    states = ("listing", "copying", "verifying", "finishing")
+    transitions = ({"trigger": "empty", "source": "listing", "dest": "finishing"},)
+    defaults = {"files": 2}
+
+    def on_resume(self, state):
+        self.log(f"again {state}")
+
+    def on_enter_listing(self):
+        self.output["listed"] = self.properties["files"]
+        return None if self.properties["files"] else "empty"
+
+    def on_enter_copying(self):
+        for number in range(self.memory.get("copied", 0), self.properties["files"]):
+            self.memory["copied"] = number + 1
+            self.progress((number + 1) / self.properties["files"], f"file {number}")
+            self.checkpoint()
+
+    def on_enter_finishing(self):
+        self.output["copied"] = self.memory.get("copied", 0)
+"""
+
+
+def test_states_are_entered_in_order_with_what_is_remembered(start: Start) -> None:
+    program = start(COPY)
+    output = {"listed": 2}
+    assert program.lines() == [
+        StateLine("listing", {}),
+        StateLine("copying", {"_output": output}),
+        ProgressLine(0.5, "file 0"),
+        StateLine("copying", {"copied": 1, "_output": output}),
+        ProgressLine(1.0, "file 1"),
+        StateLine("copying", {"copied": 2, "_output": output}),
+        StateLine("verifying", {"copied": 2, "_output": output}),
+        StateLine("finishing", {"copied": 2, "_output": output}),
+        OutputLine({"listed": 2, "copied": 2}),
+    ]
+    assert program.end() == (0, "", "")
+
+
+def test_a_handler_chooses_another_way_by_naming_a_trigger(start: Start, states: States) -> None:
+    program = start(COPY, files=0)
+    assert states(program.lines()) == ["listing", "finishing"]
+    assert program.end()[0] == 0
+
+
+def test_a_checkpoint_is_where_the_next_attempt_goes_on(start: Start) -> None:
+    program = start(COPY, files=3, checkpoint=Checkpoint("copying", {"copied": 2, "_output": {"listed": 3}}))
+    assert program.lines() == [
+        LogText("again copying"),
+        StateLine("copying", {"copied": 2, "_output": {"listed": 3}}),
+        ProgressLine(1.0, "file 2"),
+        StateLine("copying", {"copied": 3, "_output": {"listed": 3}}),
+        StateLine("verifying", {"copied": 3, "_output": {"listed": 3}}),
+        StateLine("finishing", {"copied": 3, "_output": {"listed": 3}}),
+        OutputLine({"listed": 3, "copied": 3}),
+    ]
+
+
+def test_the_first_state_can_be_another_one_than_the_first_in_the_list(start: Start, states: States) -> None:
+    code = COPY.replace("    defaults", '    initial = "verifying"\n    defaults')
+    assert states(start(code).lines()) == ["verifying", "finishing"]
+
+
+def test_a_state_can_be_entered_again_and_again_without_deeper_stacks(start: Start, states: States) -> None:
+    code = """
+    import sys
+    from workties import Workty
+
+    class Loop(Workty):
+        states = ("turning", "done")
+        transitions = ({"trigger": "again", "source": "turning", "dest": "turning"},)
+
+        def on_enter_turning(self):
+            self.memory["turns"] = self.memory.get("turns", 0) + 1
+            return "again" if self.memory["turns"] < sys.getrecursionlimit() else None
+    """
+    program = start(textwrap.dedent(code))
+    assert states(program.lines()).count("turning") == sys.getrecursionlimit()
+    assert program.end() == (0, "", "")
+
+
+def test_a_pause_ends_the_program_at_its_next_checkpoint(start: Start) -> None:
+    code = """
+    from workties import Workty
+
+    class Works(Workty):
+        states = ("working", "never")
+
+        def on_enter_working(self):
+            self.memory["worked"] = True
+            while True:
+                self.checkpoint()
+    """
+    program = start(textwrap.dedent(code))
+    program.until(lambda line: line == StateLine("working", {"worked": True}))
+    program.pause()
+    assert program.lines()[-2:] == [StateLine("working", {"worked": True}), PausedLine()]
+    assert program.end() == (0, "", "")
+
+
+WAIT = """
+from workties import Workty
+
+class Waits(Workty):
+    states = ("waiting",)
+
+    def on_enter_waiting(self):
+        self.memory["waits"] = True
+        try:
+            self.wait(3600)
+        except Exception:
+            self.log("a pause is no exception")
+"""
+
+
+def test_a_pause_ends_a_wait_at_once_and_keeps_what_is_remembered(start: Start) -> None:
+    program = start(WAIT)
+    program.until(lambda line: isinstance(line, StateLine))
+    program.pause()
+    assert program.lines() == [StateLine("waiting", {"waits": True}), PausedLine()]
+    assert program.end() == (0, "", "")
+
+
+def test_the_end_of_the_agent_is_a_pause_too(start: Start) -> None:
+    program = start(WAIT)
+    program.until(lambda line: isinstance(line, StateLine))
+    program.leave()
+    assert program.lines() == [StateLine("waiting", {"waits": True}), PausedLine()]
+
+
+def test_a_wait_that_nobody_ends_lasts_as_long_as_it_should(start: Start) -> None:
+    code = WAIT.replace("self.wait(3600)", "began = time.monotonic(); self.wait(0.1); spent = time.monotonic() - began")
+    program = start("import time\n" + code + '        self.output["spent"] = spent\n')
+    found = program.until(lambda line: isinstance(line, OutputLine))
+    assert 0.1 <= found.output["spent"] < 10
+
+
+def test_an_exception_fails_the_program_and_shows_its_traceback(start: Start) -> None:
+    program = start(COPY, files="three")
+    assert program.lines()[-1] == StateLine("copying", {"_output": {"listed": "three"}})
+    code, _, stderr = program.end()
+    assert code == 1
+    assert "TypeError: 'str' object cannot be interpreted as an integer" in stderr
+    assert "in on_enter_copying" in stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (('"empty"\n', '"emty"\n'), "Copy: state 'listing' has no trigger 'emty'; it has empty, next. See"),
+        (('"empty"\n', "3\n"), "Copy: on_enter_listing returned 3; return the name of a trigger or nothing"),
+        (("on_enter_listing", "on_enter_lsting"), "Copy: 'lsting' is not among its states, listing, copying"),
+        (('"dest": "finishing"', '"dest": "end"'), "Copy: 'end' is not among its states"),
+        (('states = ("listing", "copying", "verifying", "finishing")', ""), "Copy: declare its states, e.g."),
+        (("class Copy", "class Other(Workty): pass\nclass Copy"), "main.py defines Copy, Other; leave one of them"),
+    ],
+)
+def test_a_mistake_in_a_class_is_explained(start: Start, change: tuple[str, str], message: str) -> None:
+    assert change[0] in COPY
+    program = start(COPY.replace(*change), files=0)
+    code, _, stderr = program.end()
+    assert code == 1
+    assert message in stderr
+    assert "Traceback" not in stderr
+
+
+def test_a_checkpoint_of_a_state_that_is_no_more_is_explained(start: Start) -> None:
+    code, _, stderr = start(COPY, checkpoint=Checkpoint("zipping")).end()
+    assert code == 1
+    assert "Copy: no state 'zipping' to go on from; its states are listing, copying" in stderr
+
+
+@pytest.mark.parametrize(
+    ("value", "message"), [("{1}", "expected plain JSON"), ("'y' * 300000", "expected at most 262144 bytes")]
+)
+def test_a_memory_that_cannot_be_kept_fails_where_it_was_set(start: Start, value: str, message: str) -> None:
+    program = start(COPY.replace("number + 1\n", f"{value}\n", 1))
+    code, _, stderr = program.end()
+    assert code == 1
+    assert f"memory: {message}" in stderr
+    assert "in on_enter_copying" in stderr
+
+
+def test_careless_progress_and_logs_are_brought_within_their_limits(start: Start) -> None:
+    code = """
+    from workties import Workty
+
+    class Careless(Workty):
+        states = ("only",)
+
+        def on_enter_only(self):
+            self.progress(7, "m" * 1000)
+            self.progress(-1)
+            self.log("one\\ntwo\\n" + "y" * 5000)
+    """
+    assert start(textwrap.dedent(code)).lines()[1:] == [
+        ProgressLine(1.0, "m" * 200),
+        ProgressLine(0.0),
+        LogText("one"),
+        LogText("two"),
+        LogText("y" * MAX_LINE),
+    ]
+
+
+def test_a_large_memory_arrives_whole(start: Start) -> None:
+    size = MAX_STATE_BYTES - 100
+    program = start(COPY.replace("number + 1\n", f"'y' * {size}\n", 1), files=1)
+    assert StateLine("verifying", {"copied": "y" * size, "_output": {"listed": 1}}) in program.lines()
+
+
+def test_lines_of_several_threads_do_not_mix(start: Start) -> None:
+    code = """
+    import threading
+    from workties import Workty
+
+    class Threads(Workty):
+        states = ("only",)
+
+        def on_enter_only(self):
+            def talk(letter):
+                for _ in range(50):
+                    self.log(letter * 2000)
+            threads = [threading.Thread(target=talk, args=(letter,)) for letter in "abcd"]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+    """
+    texts = [line.text for line in start(textwrap.dedent(code)).lines() if isinstance(line, LogText)]
+    assert sorted(texts) == sorted(letter * 2000 for letter in "abcd" for _ in range(50))
+
+
+def test_the_example_in_the_documentation_runs(start: Start) -> None:
+    documentation = inspect.getdoc(Workty) or ""
+    example = documentation[documentation.index("    from workties") : documentation.index("Entering a state makes")]
+    program = start(textwrap.dedent(example))
+    lines = program.lines()
+    assert lines[-2:] == [LogText("Lift-off!"), OutputLine({"counted": 3})]
+    assert program.end() == (0, "", "")
+
+
+# --- the launcher
+
+
+def test_what_a_program_prints_is_seen_at_once(start: Start) -> None:
+    program = start(WAIT.replace("        try:", '        print("waiting")\n        try:'))
+    assert program.process.stdout.readline() == b"waiting\n"
+
+
+def test_a_program_finds_the_modules_beside_it(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "helper.py").write_text("ANSWER = 42")
+    (tmp_path / "lib" / "main.py").write_text("import helper, sys\nprint(helper.ANSWER, __name__, sys.argv)")
+    code, stdout, _ = start(tmp_path / "lib" / "main.py").end()
+    assert (code, stdout) == (0, f"42 __main__ ['{tmp_path}/lib/main.py']\n")
+
+
+def test_a_workty_may_use_dataclasses_and_annotations(start: Start) -> None:
+    code = """
+    from __future__ import annotations
+    from dataclasses import dataclass
+    from workties import Workty
+
+    @dataclass(slots=True)
+    class File:
+        name: str
+
+    class Typed(Workty):
+        states = ("only",)
+
+        def on_enter_only(self) -> None:
+            self.output["name"] = File("a").name
+    """
+    assert start(textwrap.dedent(code)).lines()[-1] == OutputLine({"name": "a"})
+
+
+@pytest.mark.parametrize(("code", "exit_code"), [("print(1)", 0), ("import sys; sys.exit(3)", 3), ("1 / 0", 1)])
+def test_a_plain_script_is_judged_by_its_exit_code(start: Start, code: str, exit_code: int) -> None:
+    program = start(code)
+    assert program.lines() == []
+    assert program.end()[0] == exit_code
+
+
+def test_programs_that_a_workty_leaves_behind_do_not_keep_its_pipes_open(start: Start) -> None:
+    code = """
+    import os
+    from workties import Workty
+
+    class LeavesOneBehind(Workty):
+        states = ("only",)
+
+        def on_enter_only(self):
+            self.output["child"] = os.spawnlp(os.P_NOWAIT, "sleep", "sleep", "3600")
+    """
+    *_, output = start(textwrap.dedent(code)).lines()
+    os.kill(output.output["child"], signal.SIGKILL)
+
+
+def test_messages_are_imported_without_the_state_machine() -> None:
+    code = "import sys, workties.messages, workties.protocol, workties.package; print('transitions' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

@@ -1,0 +1,66 @@
+"""The program's end of the step protocol: two descriptors. What the lines mean is said in `workties.protocol`."""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+import time
+from collections.abc import Mapping
+
+from workties.protocol import CONTROL_FD, EVENTS_FD, MAX_LINE_BYTES, Line, asks_pause, encode_line
+
+
+class Channel:
+    """Writes lines for the agent and hears when it asks to pause. Several threads may send at once.
+
+    Args:
+        events: descriptor to write to.
+        control: descriptor to read from; None if nobody will ever ask.
+    """
+
+    def __init__(self, events: int, control: int | None) -> None:
+        self._events = events
+        self._control = control
+        self._lock = threading.Lock()
+        self._heard = b""
+        self._pause = False
+
+    def send(self, line: Line) -> None:
+        """Write a line. Raises `BadMessage` if it holds what is no plain JSON, `BrokenPipeError` without an agent."""
+        rest = memoryview(encode_line(line))
+        with self._lock:
+            while rest:
+                rest = rest[os.write(self._events, rest) :]
+
+    def pause_asked(self, seconds: float = 0.0) -> bool:
+        """Whether a pause has been asked, waiting up to `seconds` for it to be.
+
+        The agent's end also counts as asking: nobody would record what the program goes on to do.
+        """
+        deadline = time.monotonic() + seconds
+        while not self._pause and self._readable(deadline - time.monotonic()):
+            self._read()
+        return self._pause
+
+    def _readable(self, seconds: float) -> bool:
+        """Whether there is something to read within `seconds`; without a descriptor, False when they are over."""
+        descriptors = [] if self._control is None else [self._control]
+        return bool(select.select(descriptors, [], [], max(0.0, seconds))[0])
+
+    def _read(self) -> None:
+        content = os.read(self._control, 4096) if self._control is not None else b""
+        *lines, self._heard = (self._heard + content).split(b"\n")
+        self._heard = self._heard[:MAX_LINE_BYTES]
+        self._pause = not content or any(asks_pause(line) for line in lines)
+
+
+def open_channel(environ: Mapping[str, str]) -> Channel:
+    """The channel that the agent put into the environment. Started by hand, lines go to stderr and no pause comes."""
+    events = int(environ.get(EVENTS_FD, "2"))
+    control = int(environ[CONTROL_FD]) if CONTROL_FD in environ else None
+    for descriptor in (events, control):
+        # Programs started by the workty must not keep the pipes open when it has ended.
+        if descriptor is not None and descriptor > 2:
+            os.set_inheritable(descriptor, False)
+    return Channel(events, control)

@@ -1,0 +1,77 @@
+"""Runs one Python workty: `python -m workties.launch ENTRY`, as boards start it.
+
+The file is run as `python ENTRY` would run it. If it defines a subclass of `Workty`, that class is then run; a file
+without one was a plain program and has done its work. Exit codes: 0 complete or paused, 1 failed, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from workties.channel import open_channel
+from workties.errors import BadWorkty
+from workties.protocol import INPUT, StepInput, read_input
+
+if TYPE_CHECKING:
+    from workties.sdk import Workty
+
+
+def main(arguments: list[str]) -> int:
+    """Run the file that `arguments` names, return the exit code. What its code raises is not caught here."""
+    if len(arguments) != 1:
+        sys.stderr.write("usage: python -m workties.launch ENTRY\n")
+        return 2
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
+    # Before the file runs, so that nothing it starts inherits the descriptors.
+    channel = open_channel(os.environ)
+    module = load(Path(arguments[0]).resolve())
+    try:
+        workty = workty_class(module)
+        if workty is not None:
+            workty(read_input(os.environ[INPUT]) if INPUT in os.environ else StepInput(), channel).run()
+    except BadWorkty as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+def load(path: Path) -> ModuleType:
+    """Run the file at `path` as the main module, with its folder first in the search path, and return it."""
+    sys.path.insert(0, str(path.parent))
+    sys.argv = [str(path)]
+    module = ModuleType("__main__")
+    module.__file__ = str(path)
+    sys.modules["__main__"] = module
+    SourceFileLoader("__main__", str(path)).exec_module(module)
+    return module
+
+
+def workty_class(module: ModuleType) -> type[Workty] | None:
+    """The one subclass of `Workty` that `module` defines itself, None if it defines none.
+
+    Raises:
+        BadWorkty: it defines several.
+    """
+    sdk = sys.modules.get("workties.sdk")
+    if sdk is None:
+        return None
+    found = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, sdk.Workty) and value.__module__ == module.__name__
+    ]
+    if len(found) > 1:
+        names = ", ".join(sorted(value.__name__ for value in found))
+        raise BadWorkty(f"{module.__file__} defines {names}; leave one of them and move the others to another file")
+    return found[0] if found else None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

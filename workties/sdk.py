@@ -1,0 +1,198 @@
+"""The base class of workties in Python: a state machine that reports and checkpoints as it goes.
+
+How its lines reach the agent is up to the channel it is given; how its file is found and loaded, to `workties.launch`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, ClassVar
+
+from transitions import Machine
+
+from workties.channel import Channel
+from workties.errors import BadWorkty, IllegalTrigger
+from workties.messages import MAX_LINE
+from workties.protocol import (
+    MAX_PROGRESS_MESSAGE,
+    LogText,
+    OutputLine,
+    PausedLine,
+    ProgressLine,
+    StateLine,
+    StepInput,
+)
+
+#: Trigger from each state to the one after it in `states`.
+NEXT = "next"
+#: Where a checkpoint keeps the output so far; workties do not see it in their memory.
+_OUTPUT = "_output"
+_HANDLER = "on_enter_"
+
+
+class Paused(BaseException):
+    """Ends a workty at a checkpoint because a pause was asked. No `Exception`, so that workties do not catch it."""
+
+
+class Workty:
+    """A small program that goes from state to state, and can go on from the state it was in.
+
+    Declare `states` in the order in which they happen and write a method `on_enter_<state>` for each that does
+    something. When it returns None, the next state follows; after the last one the step is complete. For any other way
+    declare `transitions` and return the name of the trigger:
+
+        from workties import Workty
+
+        class Countdown(Workty):
+            states = ("counting", "celebrating")
+            transitions = ({"trigger": "again", "source": "counting", "dest": "counting"},)
+            defaults = {"from": 3}
+
+            def on_enter_counting(self):
+                left = self.memory.get("left", self.properties["from"])
+                self.progress(1 - left / self.properties["from"], f"{left} to go")
+                self.memory["left"] = left - 1
+                self.wait(0.1)
+                return "again" if left > 1 else None
+
+            def on_enter_celebrating(self):
+                self.log("Lift-off!")
+                self.output["counted"] = self.properties["from"]
+
+    Entering a state makes a checkpoint of it, with `memory` and `output` as they are then. If the step is interrupted,
+    the next attempt enters the state of the last checkpoint again, so write handlers such that a part done twice does
+    no harm, or call `checkpoint` within them. A pause ends the workty at its next checkpoint or in a `wait`.
+
+    An exception that a handler does not catch fails the step, and its traceback is shown with it.
+
+    Attributes:
+        properties: values of the step's properties by name; those not given are taken from `defaults`.
+        memory: what to remember across interruptions; plain JSON of at most 256 KiB, together with the output.
+        output: what the step has to say when it is complete; plain JSON.
+        state: the state it is in; empty before the first.
+    """
+
+    #: States in order.
+    states: ClassVar[Sequence[str]] = ()
+    #: Further ways: {"trigger": name, "source": state, list of states or "*", "dest": state}.
+    transitions: ClassVar[Sequence[Mapping[str, Any]]] = ()
+    #: The state to begin with; the first one if empty.
+    initial: ClassVar[str] = ""
+    #: Values of properties that a step need not have.
+    defaults: ClassVar[Mapping[str, Any]] = {}
+
+    def __init__(self, given: StepInput, channel: Channel) -> None:
+        self.properties: dict[str, Any] = {**self.defaults, **given.properties}
+        self.memory: dict[str, Any] = dict(given.checkpoint.memory) if given.checkpoint else {}
+        self.output: dict[str, Any] = self.memory.pop(_OUTPUT, {})
+        self.state = ""
+        self._checkpoint = given.checkpoint
+        self._channel = channel
+
+    def progress(self, fraction: float, message: str = "") -> None:
+        """Report how far the step is, from 0 to 1, with a few words (at most 200 characters) about it."""
+        self._channel.send(ProgressLine(min(max(float(fraction), 0.0), 1.0), message[:MAX_PROGRESS_MESSAGE]))
+
+    def log(self, text: str) -> None:
+        """Add the lines of `text` to the step's log."""
+        for line in text.splitlines():
+            self._channel.send(LogText(line[:MAX_LINE]))
+
+    def checkpoint(self) -> None:
+        """Let a next attempt go on from here: this state, with `memory` and `output` as they are now.
+
+        Does not return if a pause was asked.
+
+        Raises:
+            BadMessage: `memory` is no plain JSON, or too large.
+        """
+        kept = {_OUTPUT: self.output} if self.output else {}
+        self._channel.send(StateLine(self.state, {**self.memory, **kept}))
+        if self._channel.pause_asked():
+            raise Paused
+
+    def wait(self, seconds: float) -> None:
+        """Wait. If a pause is asked meanwhile, make a checkpoint and do not return. Use this instead of a sleep."""
+        if self._channel.pause_asked(seconds):
+            self.checkpoint()
+
+    def on_resume(self, state: str) -> None:
+        """Called before `state` is entered again by an attempt that goes on from a checkpoint."""
+
+    def run(self) -> None:
+        """Go through the states, from the first or that of the checkpoint, to the end or a pause.
+
+        Raises:
+            BadWorkty: the class does not declare what it needs, or does not have the state of the checkpoint.
+            IllegalTrigger: a handler returned a trigger that its state does not have.
+        """
+        position = _Position()
+        machine = self._machine(position)
+        try:
+            if self._checkpoint:
+                self.on_resume(self._checkpoint.state)
+            self._go(machine, position)
+        except Paused:
+            self._channel.send(PausedLine())
+            return
+        if self.output:
+            self._channel.send(OutputLine(self.output))
+
+    def _machine(self, position: _Position) -> Machine:
+        self._refuse_mistakes()
+        begin = self._checkpoint.state if self._checkpoint else self.initial or self.states[0]
+        if begin not in self.states:
+            raise BadWorkty(f"{self._name}: no state {begin!r} to go on from; its states are {', '.join(self.states)}")
+        in_order = ({"trigger": NEXT, "source": source, "dest": dest} for source, dest in pairwise(self.states))
+        return Machine(
+            position,
+            states=list(self.states),
+            transitions=[*self.transitions, *in_order],
+            initial=begin,
+            auto_transitions=False,
+        )
+
+    def _go(self, machine: Machine, position: _Position) -> None:
+        """Enter the state of `position` and those that follow, up to the last."""
+        while True:
+            trigger = self._enter(position.state)
+            if trigger is None and self.state == self.states[-1]:
+                return
+            possible = machine.get_triggers(self.state)
+            if (trigger or NEXT) not in possible:
+                raise IllegalTrigger(self._name, self.state, trigger or NEXT, possible)
+            position.trigger(trigger or NEXT)
+
+    def _enter(self, state: str) -> str | None:
+        """Enter `state`: checkpoint, then handler. Returns the trigger that it wants, None for the next state."""
+        self.state = state
+        self.checkpoint()
+        handler = getattr(self, _HANDLER + state, None)
+        trigger = handler() if handler else None
+        if trigger is not None and not isinstance(trigger, str):
+            raise BadWorkty(
+                f"{self._name}: {_HANDLER}{state} returned {trigger!r}; return the name of a trigger or nothing"
+            )
+        return trigger
+
+    def _refuse_mistakes(self) -> None:
+        """Find what would otherwise show late: no states, handlers and transitions of states that do not exist."""
+        if not self.states or isinstance(self.states, str):
+            raise BadWorkty(f'{self._name}: declare its states, e.g. states = ("preparing", "working")')
+        handled = [name.removeprefix(_HANDLER) for name in dir(self) if name.startswith(_HANDLER)]
+        named = [way[end] for way in self.transitions for end in ("source", "dest") if isinstance(way[end], str)]
+        for state in (*handled, *named):
+            if state not in (*self.states, "*", "="):
+                raise BadWorkty(f"{self._name}: {state!r} is not among its states, {', '.join(self.states)}")
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
+
+
+class _Position:
+    """Where the machine is. Not the workty itself, so that its names stay free for its own methods."""
+
+    state: str
+    trigger: Callable[[str], bool]
