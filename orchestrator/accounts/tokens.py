@@ -1,0 +1,74 @@
+"""Bearer tokens: random, stored as digests, short-lived, ended by a change of password or by revoking them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+from pymongo.database import Database
+
+from orchestrator.accounts.account import Account
+from orchestrator.accounts.service import AccountService
+from orchestrator.errors import InvalidCredentials, NotFound
+
+#: How long a token lives.
+LIFETIME = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A new token, which nobody can read again, and the seconds that it lives."""
+
+    token: str
+    expires_in: int
+    account: Account
+
+
+class TokenService:
+    """Issues, accepts and revokes bearer tokens."""
+
+    def __init__(self, db: Database[dict[str, Any]], accounts: AccountService, clock: Callable[[], datetime]) -> None:
+        self._tokens = db["tokens"]
+        self._accounts = accounts
+        self._clock = clock
+
+    def issue(self, email: str, password: str) -> Issued:
+        """A token for the account with these credentials. Raises `InvalidCredentials`, `AccountRemoved`."""
+        account, document = self._accounts.log_in(email, password)
+        token, now = secrets.token_urlsafe(32), self._clock()
+        self._tokens.insert_one(
+            {
+                "_id": _digest(token),
+                "accountId": account.id,
+                "mark": _mark(document),
+                "created": now,
+                "expires": now + LIFETIME,
+            }
+        )
+        return Issued(token, round(LIFETIME.total_seconds()), account)
+
+    def accept(self, token: str) -> Account:
+        """The account of a token that is in force. Raises `InvalidCredentials`, `AccountRemoved`."""
+        found = self._tokens.find_one({"_id": _digest(token), "expires": {"$gt": self._clock()}})
+        document = self._accounts.find(found["accountId"]) if found else None
+        if found is None or document is None or not secrets.compare_digest(found["mark"], _mark(document)):
+            raise InvalidCredentials
+        return self._accounts.acting(document)
+
+    def revoke(self, token: str) -> None:
+        """End a token. Raises `NotFound` if there is none such."""
+        if not self._tokens.delete_one({"_id": _digest(token)}).deleted_count:
+            raise NotFound("token")
+
+
+def _digest(token: str) -> str:
+    return sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _mark(account: Mapping[str, Any]) -> str:
+    # Changes with the password, which ends the token even if a change and an issue meet.
+    return sha256(str(account.get("password")).encode()).hexdigest()

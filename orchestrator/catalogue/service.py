@@ -1,0 +1,125 @@
+"""The catalogue of worktys: what an account sees of them, and which of them it may use in a workflow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from bson import ObjectId
+from pymongo.database import Database
+
+from orchestrator.accounts.account import Account
+from orchestrator.catalogue.packages import PackageStore
+from orchestrator.errors import NotFound, NotOwnWorkty
+from orchestrator.references import embed, from_collection
+from orchestrator.selection import EVERYTHING, Entity, Kind, Record, Selection, View
+from orchestrator.values import object_id
+from workties.messages import Limits, encode
+from workties.package import PackageInfo
+
+WORKTY: Entity = {
+    "_id": Kind.ID,
+    "name": Kind.TEXT,
+    "desc": Kind.TEXT,
+    "accountId": Kind.ID,
+    "typeId": Kind.ID,
+    "categoryId": Kind.ID,
+    "languageTypeId": Kind.ID,
+    "validationStateId": Kind.ID,
+    "entryPointModuleFileName": Kind.TEXT,
+    "compressedCode": Kind.OTHER,
+    "template": Kind.FLAG,
+    "propertiesIds": Kind.OTHER,
+    "price": Kind.NUMBER,
+    "discountPercent": Kind.NUMBER,
+    "created": Kind.DATE,
+}
+
+PROPERTY: Entity = {"_id": Kind.ID, "name": Kind.TEXT, "value": Kind.OTHER}
+
+
+class CatalogueService:
+    """Worktys as accounts see them."""
+
+    def __init__(self, db: Database[dict[str, Any]], packages: PackageStore) -> None:
+        self._workties = db["workties"]
+        self._properties = db["workty_properties"]
+        self._packages = packages
+
+    def find(self, actor: Account, selection: Selection, view: View = EVERYTHING) -> list[Record]:
+        """Own worktys and templates, for admins all. Raises `Forbidden`."""
+        actor.require("workties", "view")
+        found = self._workties.find(
+            {"$and": [_visible(actor), selection.where]},
+            sort=selection.mongo_sort(),
+            skip=selection.skip,
+            limit=selection.limit,
+        )
+        return self._records(actor, found, view)
+
+    def get(self, actor: Account, workty_id: str, view: View = EVERYTHING) -> Record:
+        """One workty. Raises `Forbidden`, `NotFound`."""
+        actor.require("workties", "view")
+        return self._records(actor, [self._visible(actor, object_id(workty_id))], view)[0]
+
+    def usable(self, actor: Account, workty_id: ObjectId) -> Mapping[str, Any]:
+        """The document of a workty that the account may use: an own one or a free template, for admins any.
+
+        Raises `NotFound`, and `NotOwnWorkty` for a template that has to be acquired first.
+        """
+        workty = self._visible(actor, workty_id)
+        if not actor.owns(workty["accountId"]) and workty["price"] > 0:
+            raise NotOwnWorkty
+        return workty
+
+    def properties(self, ids: Iterable[ObjectId]) -> list[Record]:
+        """Properties by their ids, in this order."""
+        wanted = list(ids)
+        found = from_collection(self._properties, PROPERTY)(wanted) if wanted else {}
+        return [found[id_] for id_ in wanted if id_ in found]
+
+    def embedded(self, actor: Account, ids: list[ObjectId]) -> dict[ObjectId, Record]:
+        """Worktys to be embedded in what uses them, by id."""
+        return {
+            record["_id"]: record
+            for record in self._records(actor, self._workties.find({"_id": {"$in": ids}}), EVERYTHING)
+        }
+
+    def _visible(self, actor: Account, workty_id: ObjectId) -> Mapping[str, Any]:
+        workty = self._workties.find_one({"$and": [_visible(actor), {"_id": workty_id}]})
+        if workty is None:
+            raise NotFound("workty")
+        return workty
+
+    def _records(self, actor: Account, documents: Iterable[Mapping[str, Any]], view: View) -> list[Record]:
+        found = list(documents)
+        code = self._code(actor, found) if view.has("compressedCode") else {}
+        records = [view.pick({**document, **code.get(document["_id"], {})}, WORKTY) for document in found]
+        if view.embeds("propertiesIds", "properties"):
+            embed(records, "propertiesIds", from_collection(self._properties, PROPERTY))
+        return records
+
+    def _code(self, actor: Account, documents: list[Mapping[str, Any]]) -> dict[ObjectId, Record]:
+        """`compressedCode` by workty, where the account may have it; None for a workty without code."""
+        open_ = [d for d in documents if actor.owns(d["accountId"]) or d["price"] == 0]
+        digests = {d["_id"]: d["package"]["sha256"] for d in open_ if d.get("package")}
+        data = self._packages.get_many(digests.values()) if digests else {}
+        return {d["_id"]: {"compressedCode": data.get(digests.get(d["_id"], ""))} for d in open_}
+
+
+def _visible(actor: Account) -> dict[str, Any]:
+    return {} if actor.is_admin else {"$or": [{"accountId": actor.id}, {"template": True}]}
+
+
+def package_document(info: PackageInfo) -> dict[str, Any]:
+    """What is stored of an inspected package with its workty, for runs; never returned to clients."""
+    manifest = info.manifest
+    return {
+        "sha256": info.sha256,
+        "size": info.size,
+        "entry": info.entry,
+        "language": info.language,
+        "version": manifest.version if manifest else "",
+        "labels": list(manifest.labels) if manifest else [],
+        "limits": encode(manifest.limits if manifest else Limits()),
+    }

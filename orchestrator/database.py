@@ -1,0 +1,87 @@
+"""The connection to MongoDB, the indexes of the contract's collections, and which errors mean that it is away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from pymongo import ASCENDING, IndexModel, MongoClient
+from pymongo.database import Database
+from pymongo.errors import ConnectionFailure, ExecutionTimeout, WaitQueueTimeoutError, WTimeoutError
+
+from orchestrator.errors import Unavailable
+
+Document = dict[str, Any]
+#: Indexes by collection.
+Indexes = Mapping[str, Sequence[IndexModel]]
+
+#: Errors that say nothing about the request, only that the database cannot answer now.
+UNREACHABLE: tuple[type[Exception], ...] = (ConnectionFailure, ExecutionTimeout, WaitQueueTimeoutError, WTimeoutError)
+
+
+def connect(url: str, *, timeout_seconds: float = 5.0) -> Database[Document]:
+    """The database that `url` names (`workty` if it names none). Connects when first used.
+
+    Writes are acknowledged by a majority and its journal; dates are aware, in UTC. An operation waits
+    `timeout_seconds` for a server that can take it, then raises one of `UNREACHABLE`.
+    """
+    client: MongoClient[Document] = MongoClient(
+        url,
+        appname="workty",
+        tz_aware=True,
+        w="majority",
+        journal=True,
+        retryWrites=True,
+        retryReads=True,
+        connectTimeoutMS=round(timeout_seconds * 1000),
+        serverSelectionTimeoutMS=round(timeout_seconds * 1000),
+        waitQueueTimeoutMS=round(timeout_seconds * 1000),
+    )
+    return client.get_default_database("workty")
+
+
+@contextmanager
+def reachable() -> Iterator[None]:
+    """Turns the database's absence inside the block into `Unavailable`."""
+    try:
+        yield
+    except UNREACHABLE as error:
+        raise Unavailable("The database") from error
+
+
+def create_indexes(db: Database[Document], *more: Indexes) -> None:
+    """Create the indexes of the contract's collections and of `more`. Those that exist are left alone."""
+    for indexes in (INDEXES, *more):
+        for collection, models in indexes.items():
+            db[collection].create_indexes(list(models))
+
+
+def _index(name: str, *fields: str, **options: Any) -> IndexModel:
+    return IndexModel([(field, ASCENDING) for field in fields], name=name, **options)
+
+
+_UNIQUE_NAME = (_index("name", "name", unique=True),)
+_UNIQUE_CHILD = (_index("name_in_parent", "parentId", "name", unique=True),)
+
+#: Indexes of the collections of the REST contract, section 7, and of tokens. Lists are read in order of creation.
+INDEXES: Indexes = {
+    "accounts": (_index("email", "emailKey", unique=True), _index("by_creation", "created", "_id")),
+    "tokens": (_index("account", "accountId"), _index("expiry", "expires", expireAfterSeconds=0)),
+    "workflows": (_index("of_account", "accountId", "created", "_id"), _index("by_creation", "created", "_id")),
+    "workty_instances": (_index("of_workflow", "workflowId"), _index("of_workty", "worktyId")),
+    "workties": (
+        _index("of_account", "accountId", "created", "_id"),
+        _index("templates", "template", "created", "_id"),
+        _index("by_creation", "created", "_id"),
+    ),
+    "workty_types": _UNIQUE_NAME,
+    "workty_validation_states": _UNIQUE_NAME,
+    "workty_instance_states": _UNIQUE_NAME,
+    "device_states": _UNIQUE_NAME,
+    "acl_permissions": _UNIQUE_NAME,
+    "acl_resources": _UNIQUE_NAME,
+    "acl_roles": _UNIQUE_NAME,
+    "workty_categories": _UNIQUE_CHILD,
+    "workty_language_types": _UNIQUE_CHILD,
+}

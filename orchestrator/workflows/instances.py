@@ -1,0 +1,156 @@
+"""Instances of worktys in workflows, their order and their properties."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+from pymongo.database import Database
+
+from orchestrator.accounts.account import Account
+from orchestrator.catalogue.service import PROPERTY, CatalogueService
+from orchestrator.errors import NotFound, OrchestratorError
+from orchestrator.selection import EVERYTHING, Record, Selection, View
+from orchestrator.values import TEXT_LIMIT, Values, object_id
+from orchestrator.workflows.positions import Position
+from orchestrator.workflows.reading import Document, Reader
+from orchestrator.workflows.runs import Runs
+
+
+class InstanceService:
+    """The instances in a workflow. One is in it exactly if the workflow's list names it."""
+
+    def __init__(
+        self,
+        db: Database[dict[str, Any]],
+        reader: Reader,
+        catalogue: CatalogueService,
+        runs: Runs,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._workflows = db["workflows"]
+        self._instances = db["workty_instances"]
+        self._properties = db["workty_properties"]
+        self._reader = reader
+        self._catalogue = catalogue
+        self._runs = runs
+        self._clock = clock
+
+    def find(self, actor: Account, workflow_id: str, selection: Selection, view: View = EVERYTHING) -> list[Record]:
+        """Instances of a workflow, by default in its order. Raises `Forbidden`, `NotFound`."""
+        actor.require("workflows", "view")
+        workflow = self._reader.owned(actor, workflow_id)
+        ids = workflow["worktiesInstancesIds"]
+        if selection.only_pages:
+            found = self._reader.instances_of(workflow, selection.page(ids))
+        else:
+            found = selection.select(self._reader.instances_of(workflow, ids))
+        return self._reader.instance_records(actor, [workflow], found, view)
+
+    def get(self, actor: Account, workflow_id: str, instance_id: str, view: View = EVERYTHING) -> Record:
+        """One instance of a workflow. Raises `Forbidden`, `NotFound`."""
+        actor.require("workflows", "view")
+        workflow = self._reader.owned(actor, workflow_id)
+        return self._reader.instance_records(actor, [workflow], [self._in(workflow, instance_id)], view)[0]
+
+    def add(self, actor: Account, workflow_id: str, body: Mapping[str, Any], view: View = EVERYTHING) -> Record:
+        """A new instance of a workty, with a copy of its properties, at the place that the body names.
+
+        Raises `Forbidden`, `NotFound`, `NotOwnWorkty`, `BadParameter`, `ValidationFailed`.
+        """
+        actor.require("workflows", "update")
+        values, position = Values(body), Position.of(body)
+        values.required("worktyId")
+        workflow = self._reader.owned(actor, workflow_id)
+        workty = self._catalogue.usable(actor, values.id("worktyId"))
+        position.place(workflow["worktiesInstancesIds"])
+        instance = {
+            "_id": ObjectId(),
+            "workflowId": workflow["_id"],
+            "worktyId": workty["_id"],
+            "name": values.text("name"),
+            "desc": values.text("desc", limit=TEXT_LIMIT),
+            "created": self._clock(),
+        }
+        values.done()
+        self._store(workflow, instance, self._copies(workty), position)
+        found = self._reader.instances_of(workflow, [instance["_id"]])
+        if not found:
+            raise NotFound("instance")
+        return self._reader.instance_records(actor, [workflow], found, view)[0]
+
+    def change_property(
+        self, actor: Account, workflow_id: str, instance_id: str, property_id: str, body: Mapping[str, Any]
+    ) -> Record:
+        """Change name or value of a property of an instance; counts for what was not yet sent to a board.
+
+        Raises `Forbidden`, `NothingToUpdate`, `NotFound`, `ValidationFailed`.
+        """
+        actor.require("workflows", "update")
+        values = Values(body)
+        values.changes("name", "value", required=("name",))
+        workflow = self._reader.owned(actor, workflow_id)
+        instance = self._in(workflow, instance_id)
+        key = object_id(property_id)
+        if key not in instance["propertiesIds"]:
+            raise NotFound("property")
+        changed: dict[str, Any] = {"name": values.text("name")} if "name" in values else {}
+        changed |= {"value": values.json("value")} if "value" in values else {}
+        values.done()
+        found = self._properties.find_one_and_update({"_id": key}, {"$set": changed}, return_document=True)
+        if found is None:
+            raise NotFound("property")
+        if workflow.get("runId"):
+            self._tell_run(workflow["_id"], instance)
+        return EVERYTHING.pick(found, PROPERTY)
+
+    def _in(self, workflow: Document, instance_id: str) -> Record:
+        key = object_id(instance_id)
+        found = self._reader.instances_of(workflow, [key]) if key in workflow["worktiesInstancesIds"] else []
+        if not found:
+            raise NotFound("instance")
+        return found[0]
+
+    def _copies(self, workty: Document) -> list[Record]:
+        return [found | {"_id": ObjectId()} for found in self._catalogue.properties(workty["propertiesIds"])]
+
+    def _store(self, workflow: Document, instance: Record, properties: Sequence[Record], position: Position) -> None:
+        """Store everything, the workflow's list last: until then the instance does not exist for anybody."""
+        instance["propertiesIds"] = [found["_id"] for found in properties]
+        if properties:
+            self._properties.insert_many(properties)
+        self._instances.insert_one(instance)
+        try:
+            self._enlist(workflow, instance["_id"], position)
+        except OrchestratorError:
+            self._instances.delete_one({"_id": instance["_id"]})
+            self._properties.delete_many({"_id": {"$in": instance["propertiesIds"]}})
+            raise
+
+    def _enlist(self, workflow: Document, instance_id: ObjectId, position: Position) -> None:
+        """Insert into the list as it was read; whoever finds it changed reads it again, so that places stay true."""
+        key, ids = workflow["_id"], workflow["worktiesInstancesIds"]
+        while True:
+            pushed = {"$each": [instance_id], "$position": position.place(ids)}
+            done = self._workflows.update_one(
+                {"_id": key, "worktiesInstancesIds": ids}, {"$push": {"worktiesInstancesIds": pushed}}
+            )
+            if done.matched_count:
+                return
+            found = self._workflows.find_one({"_id": key}, {"worktiesInstancesIds": True})
+            if found is None:
+                raise NotFound("workflow")
+            ids = found["worktiesInstancesIds"]
+
+    def _tell_run(self, workflow_id: ObjectId, instance: Document) -> None:
+        """Tell the run all properties, again if they changed while it was told: so the newest ones come last."""
+        told: list[Record] = []
+        while (known := self._catalogue.properties(instance["propertiesIds"])) != told:
+            told = known
+            self._runs.properties_changed(
+                workflow_id,
+                instance["_id"],
+                [{"id": str(p["_id"]), "name": p["name"], "value": p["value"]} for p in told],
+            )

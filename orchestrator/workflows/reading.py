@@ -1,0 +1,127 @@
+"""Workflows and instances as clients see them: states from the runs, ids replaced by what they name.
+
+A list costs one query a collection that takes part, however many entries it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from bson import ObjectId
+from pymongo.database import Database
+
+from orchestrator.accounts.account import Account
+from orchestrator.accounts.service import AccountService
+from orchestrator.catalogue.service import PROPERTY, CatalogueService
+from orchestrator.errors import NotFound
+from orchestrator.references import embed, from_collection
+from orchestrator.selection import EVERYTHING, Entity, Kind, Record, View
+from orchestrator.values import object_id
+from orchestrator.workflows.runs import Runs
+
+WORKFLOW: Entity = {
+    "_id": Kind.ID,
+    "name": Kind.TEXT,
+    "desc": Kind.TEXT,
+    "accountId": Kind.ID,
+    "worktiesInstancesIds": Kind.OTHER,
+    "created": Kind.DATE,
+}
+
+INSTANCE: Entity = {
+    "_id": Kind.ID,
+    "workflowId": Kind.ID,
+    "worktyId": Kind.ID,
+    "name": Kind.TEXT,
+    "desc": Kind.TEXT,
+    "stateId": Kind.ID,
+    "propertiesIds": Kind.OTHER,
+    "created": Kind.DATE,
+}
+
+STATE: Entity = {"_id": Kind.ID, "name": Kind.TEXT}
+
+#: State of an instance that is part of no run.
+INITIAL = "initial"
+
+Document = Mapping[str, Any]
+
+
+class Reader:
+    """Reads workflows and their instances."""
+
+    def __init__(
+        self, db: Database[dict[str, Any]], accounts: AccountService, catalogue: CatalogueService, runs: Runs
+    ) -> None:
+        self._workflows = db["workflows"]
+        self._instances = db["workty_instances"]
+        self._properties = db["workty_properties"]
+        self._states = db["workty_instance_states"]
+        self._accounts = accounts
+        self._catalogue = catalogue
+        self._runs = runs
+
+    def owned(self, actor: Account, workflow_id: str) -> Document:
+        """The document of a workflow that exists for the account. Raises `NotFound`."""
+        key = {"_id": object_id(workflow_id)}
+        found = self._workflows.find_one(key if actor.is_admin else key | {"accountId": actor.id})
+        if found is None:
+            raise NotFound("workflow")
+        return found
+
+    def instances_of(self, workflow: Document, ids: Iterable[ObjectId]) -> list[Record]:
+        """Documents of instances of a workflow in the order of `ids`, each with its present `stateId`."""
+        return self._ordered(self._with_states([workflow], list(ids)), ids)
+
+    def workflow_records(self, actor: Account, workflows: Iterable[Document], view: View) -> list[Record]:
+        """Workflows with what the view embeds."""
+        documents = list(workflows)
+        records = [view.pick(document, WORKFLOW) for document in documents]
+        inside = view.inside("worktiesinstances")
+        if view.embeds("worktiesInstancesIds", "worktiesinstances", *(f"worktiesinstances.{k}" for k in inside.embed)):
+
+            def fetch(ids: list[ObjectId]) -> dict[ObjectId, Record]:
+                found = self._with_states(documents, ids)
+                return {r["_id"]: r for r in self.instance_records(actor, documents, found, inside)}
+
+            embed(records, "worktiesInstancesIds", fetch)
+        if view.embeds("accountId", "account"):
+            embed(records, "accountId", lambda ids: self._accounts.strangers(actor, ids))
+        return records
+
+    def instance_records(
+        self, actor: Account, workflows: Iterable[Document], instances: Iterable[Document], view: View
+    ) -> list[Record]:
+        """Instances, as `instances_of` returns them, with what the view embeds; `workflows` are those they are in."""
+        documents = list(instances)
+        records = [view.pick(document, INSTANCE) for document in documents]
+        if view.embeds("stateId", "state"):
+            for record, document in zip(records, documents, strict=True):
+                record["stateId"] = document["state"]
+        if view.embeds("workflowId", "workflow"):
+            known = {workflow["_id"]: EVERYTHING.pick(workflow, WORKFLOW) for workflow in workflows}
+            embed(records, "workflowId", lambda ids: known)
+        if view.embeds("propertiesIds", "properties"):
+            embed(records, "propertiesIds", from_collection(self._properties, PROPERTY))
+        if view.embeds("worktyId", "workty", "worktyinstance"):
+            embed(records, "worktyId", lambda ids: self._catalogue.embedded(actor, ids))
+        return records
+
+    def _with_states(self, workflows: Iterable[Document], ids: list[ObjectId]) -> list[Record]:
+        documents = list(self._instances.find({"_id": {"$in": ids}})) if ids else []
+        if not documents:
+            return []
+        runs: dict[ObjectId, ObjectId] = {w["_id"]: w["runId"] for w in workflows if w.get("runId")}
+        run_ids = {runs[document["workflowId"]] for document in documents if document["workflowId"] in runs}
+        states = self._runs.states(sorted(run_ids)) if run_ids else {}
+        rows = {row["name"]: EVERYTHING.pick(row, STATE) for row in self._states.find()}
+        for document in documents:
+            run = runs.get(document["workflowId"])
+            name = states.get(run, {}).get(str(document["_id"]), INITIAL) if run else INITIAL
+            document |= {"state": rows[name], "stateId": rows[name]["_id"]}
+        return documents
+
+    def _ordered(self, documents: Iterable[Record], ids: Iterable[ObjectId]) -> list[Record]:
+        known = {document["_id"]: document for document in documents}
+        return [known[id_] for id_ in ids if id_ in known]

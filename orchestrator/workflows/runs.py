@@ -1,0 +1,29 @@
+"""What workflows need of the run engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from bson import ObjectId
+
+
+class Runs(Protocol):
+    """Starts, pauses and stops runs, and knows the states of their instances."""
+
+    def start(self, workflow_id: ObjectId) -> None:
+        """Run, or go on with a paused run. Raises `WorkflowEmpty`, `StateForbids`, `NotFound`."""
+
+    def pause(self, workflow_id: ObjectId) -> None:
+        """Pause at the next checkpoint; no effect where nothing runs. Raises `StateForbids` while stopping."""
+
+    def stop(self, workflow_id: ObjectId, reason: str) -> None:
+        """Stop; no effect where nothing runs."""
+
+    def states(self, run_ids: Sequence[ObjectId]) -> Mapping[ObjectId, Mapping[str, str]]:
+        """By run, the names of the states of its instances by their ids. One query."""
+
+    def properties_changed(
+        self, workflow_id: ObjectId, instance_id: ObjectId, properties: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Take over all properties `{"id", "name", "value"}` of an instance that was not sent to a board yet."""
