@@ -22,7 +22,7 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.events import EventHandler
 from orchestrator.listener import Listener
 from orchestrator.live import Audience
-from orchestrator.runs.effects import Effects, Links
+from orchestrator.runs.effects import Boards, Effects, Links
 from orchestrator.runs.engine import Engine
 from orchestrator.runs.reconcile import Reconciler, Timing
 from orchestrator.runs.service import RunService
@@ -45,8 +45,6 @@ def utc_now() -> datetime:
 class Core:
     """The run engine with everything around it, over one database and one broker."""
 
-    app: Celery
-    sender: broker.BoardSender
     boards: BoardStore
     engine: Engine
     fleet: Fleet
@@ -58,7 +56,7 @@ class Core:
 
 def build_core(
     database: Database[dict[str, Any]],
-    app: Celery,
+    sender: Boards,
     audience: Audience,
     links: Links,
     *,
@@ -68,12 +66,12 @@ def build_core(
     """Put the core together. Nothing is connected, declared or started.
 
     Args:
-        app: from `broker.server_app`.
+        sender: the way down to boards, e.g. `broker.BoardSender`.
         audience: is told what happens.
         links: makes a signed, short-lived link for a stored package.
     """
     timing = timing or Timing()
-    store, boards, sender = RunStore(database), BoardStore(database), broker.BoardSender(app)
+    store, boards = RunStore(database), BoardStore(database)
 
     def handle(run_id: str, events: list[RunEvent]) -> Run | None:
         return engine.handle(run_id, events)
@@ -86,7 +84,7 @@ def build_core(
         engine=engine, effects=effects, runs=store, boards=boards, fleet=fleet, slots=slots, timing=timing, clock=clock
     )
     runs = RunService(database, store, engine, Snapshots(database), clock)
-    return Core(app, sender, boards, engine, fleet, reconciler, runs, timing, clock)
+    return Core(boards, engine, fleet, reconciler, runs, timing, clock)
 
 
 @dataclass(slots=True)
@@ -94,14 +92,16 @@ class Orchestrator:
     """The orchestrator at work: reads what boards say, and sweeps. Any number may run beside each other."""
 
     core: Core
+    app: Celery
+    sender: broker.BoardSender
     _stopping: Event = field(default_factory=Event)
     _listener: Listener = field(init=False)
     _sweeper: Thread = field(init=False)
 
     def __post_init__(self) -> None:
         core = self.core
-        handler = EventHandler(core.engine, core.fleet, core.sender.dead_letter, core.clock)
-        self._listener = Listener(core.app, handler.apply, broker.declare, core.clock)
+        handler = EventHandler(core.engine, core.fleet, self.sender.dead_letter, core.clock)
+        self._listener = Listener(self.app, handler.apply, broker.declare, core.clock)
         self._sweeper = Thread(target=self._sweep, name="reconciler", daemon=True)
 
     def start(self) -> None:

@@ -1,0 +1,201 @@
+"""Whatever comes, in whatever order, with crashes between any two effects: what must hold of runs holds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from orchestrator.errors import StateForbids
+from orchestrator.runs.machine import run_life_cycle, step_life_cycle
+from orchestrator.runs.vocabulary import RunState
+from tests.unit.orchestrator.runs.world import Crashed, World
+from workties import messages as m
+
+picks = st.integers(min_value=0, max_value=1_000)
+
+
+class Storm(RuleBasedStateMachine):
+    """Two boards, three workflows of two accounts, and everything that can happen to them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World()
+        self.models = [self.world.board(slots=1), self.world.board(slots=2)]
+        accounts = ["0" * 23 + "1", "0" * 23 + "1", "0" * 23 + "2"]
+        self.workflows = [self.world.workflow(steps=2, account=account) for account in accounts]
+        self.told = 0
+        self.seen: dict[tuple[str, int], Any] = {}
+
+    def attempt(self, action: Any, *arguments: Any) -> None:
+        """Do something; the process may die in the middle, or refuse."""
+        try:
+            action(*arguments)
+        except (Crashed, StateForbids):
+            pass
+
+    # --- commands
+
+    @rule(pick=picks)
+    def start(self, pick: int) -> None:
+        self.attempt(self.world.core.runs.start, self.workflows[pick % 3])
+
+    @rule(pick=picks)
+    def pause(self, pick: int) -> None:
+        self.attempt(self.world.core.runs.pause, self.workflows[pick % 3])
+
+    @rule(pick=picks)
+    def stop(self, pick: int) -> None:
+        self.attempt(self.world.core.runs.stop, self.workflows[pick % 3], "enough")
+
+    # --- boards
+
+    @precondition(lambda self: any(board.assignments for board in self.models))
+    @rule(pick=picks)
+    def take(self, pick: int) -> None:
+        self.world.take(self.pick([board for board in self.models if board.assignments], pick))
+
+    @precondition(lambda self: any(board.controls for board in self.models))
+    @rule(pick=picks)
+    def obey(self, pick: int) -> None:
+        self.world.obey(self.pick([board for board in self.models if board.controls], pick))
+
+    @precondition(lambda self: any(board.journal for board in self.models))
+    @rule(pick=picks, kind=st.sampled_from(["state", "state", "progress", "completed", "completed", "failed", "stop"]))
+    def say(self, pick: int, kind: str) -> None:
+        board = self.pick([board for board in self.models if board.journal], pick)
+        key = self.pick(sorted(board.journal), pick)
+        match kind:
+            case "state":
+                self.world.say(board, key, m.StateReported, state="s", checkpoint=m.Checkpoint("s", {}))
+            case "progress":
+                self.world.say(board, key, m.Progress, progress=0.5)
+            case "completed":
+                self.world.say(board, key, m.Completed)
+            case "failed":
+                self.world.say(board, key, m.Failed, reason=m.Reason("exit", ""), return_code=1)
+            case "stop":
+                self.world.say(board, key, m.Interrupted, reason=m.Reason("agent-stop", ""))
+
+    @rule(pick=picks)
+    def reboot(self, pick: int) -> None:
+        self.attempt(self.world.reboot, self.models[pick % 2])
+
+    # --- the wire: any order, any number of times
+
+    @precondition(lambda self: self.world.events)
+    @rule(pick=picks, again=st.booleans())
+    def deliver(self, pick: int, again: bool) -> None:
+        index = pick % len(self.world.events)
+        event = self.world.events[index]
+        try:
+            self.world.deliver(index, keep=again)
+        except Crashed:
+            if event not in self.world.events:
+                self.world.events.append(event)  # it was not acknowledged: the broker delivers it again
+
+    # --- time and crashes
+
+    @rule(seconds=st.integers(min_value=0, max_value=12))
+    def beat(self, seconds: int) -> None:
+        self.attempt(self.world.beat, float(seconds))
+
+    @rule(seconds=st.integers(min_value=0, max_value=20))
+    def silence(self, seconds: int) -> None:
+        self.attempt(self.world.sweep, float(seconds))
+
+    @rule(effects=st.integers(min_value=0, max_value=4))
+    def crash_soon(self, effects: int) -> None:
+        self.world.crash_after = effects
+
+    # --- what must hold
+
+    @invariant()
+    def clients_are_told_a_legal_story(self) -> None:
+        for change in self.world.changes[self.told :]:
+            key = (change.run, change.seq)
+            assert self.seen.setdefault(key, change) == change, "one sequence number, two different changes"
+        self.told = len(self.world.changes)
+
+    @invariant()
+    def steps_go_in_order(self) -> None:
+        for document in self.world.database["runs"].find({}):
+            states = [step["state"] for step in document["steps"]]
+            current = document["current"]
+            assert all(state == "completed" for state in states[:current])
+            assert all(state == "initial" for state in states[current + 1 :])
+
+    @invariant()
+    def no_slot_is_leased_twice(self) -> None:
+        for board in self.world.core.boards.all():
+            assert len(board.leases) <= board.slots
+            assert len({lease.run for lease in board.leases}) == len(board.leases)
+
+    def teardown(self) -> None:
+        """The storm is over: boards answer again. Then every run ends, and nothing is left over."""
+        self.world.crash_after = None
+        for _ in range(80):
+            self.calm()
+            if self.quiet():
+                break
+        runs = list(self.world.database["runs"].find({}))
+        assert [run["state"] for run in runs if not RunState(run["state"]).final] == []
+        assert [board.leases for board in self.world.core.boards.all()] == [(), ()]
+        assert [run["_id"] for run in runs if run["outbox"] or run["draining"]] == []
+        self.stories_are_whole()
+
+    def calm(self) -> None:
+        world = self.world
+        for workflow in self.workflows:
+            latest = world.store.latest(str(workflow))
+            if latest is not None and latest.run.state in {RunState.PAUSED, RunState.PAUSING}:
+                world.core.runs.start(workflow)
+        for board in self.models:
+            while board.assignments:
+                world.take(board)
+            while board.controls:
+                world.obey(board)
+            for key in list(board.journal):
+                world.say(board, key, m.Completed)
+        world.deliver_all()
+        world.beat(3)
+
+    def quiet(self) -> bool:
+        idle = self.world.database["runs"].count_documents({"draining": True}) == 0
+        active = {"state": {"$nin": ["completed", "failed", "stopped"]}}
+        leases = any(board.leases for board in self.world.core.boards.all())
+        return idle and not leases and self.world.database["runs"].count_documents(active) == 0
+
+    def stories_are_whole(self) -> None:
+        """Every change was told, each a legal one, no step completed twice; and clients know how it ended."""
+        self.clients_are_told_a_legal_story()
+        for document in self.world.database["runs"].find({}):
+            run_id = str(document["_id"])
+            story = [self.seen[run_id, seq] for seq in range(1, document["seq"] + 1)]
+            states: dict[str, str] = {}
+            run_state = "waiting"
+            for change in story:
+                instance, state = change.step["instance"], change.step["state"]
+                before = states.get(instance, "initial")
+                assert before == state or step_life_cycle().allows(before, state)
+                assert run_state == change.run_state or run_life_cycle().allows(run_state, change.run_state)
+                states[instance], run_state = state, change.run_state
+            completed = Counter(change.step["instance"] for change in story if change.step["state"] == "completed")
+            assert all(count == 1 for count in completed.values())
+            assert {s["instance"]: s["state"] for s in document["steps"]} == {
+                step["instance"]: states.get(step["instance"], "initial") for step in document["steps"]
+            }
+            assert run_state == document["state"]
+
+    @staticmethod
+    def pick(choices: list[Any], number: int) -> Any:
+        return choices[number % len(choices)]
+
+
+TestStorm = Storm.TestCase
+TestStorm.settings = settings(
+    max_examples=25, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+)
