@@ -7,6 +7,7 @@ mandatory: one that no queue takes is an error, not a loss.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +20,8 @@ from kombu.exceptions import KombuError, OperationalError
 from orchestrator.errors import Unavailable
 from workties import messages
 
+log = logging.getLogger(__name__)
+
 EVENTS_QUEUE = "events"
 LOGS_QUEUE = "logs"
 DEAD_LETTERS_QUEUE = "dead-letters"
@@ -29,6 +32,9 @@ EVENT_KINDS = ("accepted", "refused", "state", "progress", "completed", "failed"
 #: Log lines kept for whoever reads them: bytes, and milliseconds. Older ones go first.
 LOGS_MAX_BYTES = 64 * 1024 * 1024
 LOGS_TTL_MS = 24 * 3600 * 1000
+
+#: Reply code of a mandatory message that no queue takes (AMQP 0-9-1, basic.return).
+NO_ROUTE = 312
 
 _PUBLISH = {"retry": True, "retry_policy": {"max_retries": 2, "interval_start": 0, "interval_step": 0.2}}
 _DELIVERY = {"mandatory": True, "delivery_mode": 2, "confirm_timeout": 10.0}
@@ -157,7 +163,11 @@ class BoardSender:
         try:
             yield
         except ChannelError as error:
-            where = f"the queues of board {board_id}" if board_id else "its queues"
-            raise Unavailable(f"The message broker ({where}: {error})") from error
+            if board_id is None or error.reply_code != NO_ROUTE:
+                raise Unavailable(f"The message broker ({error})") from error
+            # The board was removed, or its queues were. Reconciliation asks again, or gives the board up.
+            log.warning(
+                "Board %s has no queue; a message to it was dropped. To add a board: workty board add", board_id
+            )
         except (OperationalError, KombuError, AMQPError, OSError) as error:
             raise Unavailable(f"The message broker ({type(error).__name__})") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from typing import Any
 
@@ -32,10 +33,8 @@ class Storm(RuleBasedStateMachine):
 
     def attempt(self, action: Any, *arguments: Any) -> None:
         """Do something; the process may die in the middle, or refuse."""
-        try:
+        with contextlib.suppress(Crashed, StateForbids):
             action(*arguments)
-        except (Crashed, StateForbids):
-            pass
 
     # --- commands
 

@@ -127,16 +127,16 @@ class World:
         return model
 
     def heartbeat(self, board: BoardModel) -> None:
-        self.core.fleet.heard(m.Heartbeat(**self._vitals(board)))
+        self.core.fleet.heard(m.Heartbeat(**self.vitals(board)))
 
     def bye(self, board: BoardModel) -> m.Bye:
-        return m.Bye(**self._vitals(board), reason="The agent stops")
+        return m.Bye(**self.vitals(board), reason="The agent stops")
 
-    def _vitals(self, board: BoardModel) -> dict[str, Any]:
+    def vitals(self, board: BoardModel) -> dict[str, Any]:
         board.beats += 1
         active = tuple(m.ActiveAttempt(run, inst, no, seq, "running") for (run, inst, no), seq in board.journal.items())
         return {
-            "id": f"hb{board.beats}", "at": "", "board": board.id, "boot": f"boot{board.boot}", "seq": board.beats,
+            "id": f"hb{board.beats}", "at": "2026-01-01T00:00:00Z", "board": board.id, "boot": f"boot{board.boot}", "seq": board.beats,
             "active": active, "slots": board.slots, "runtimes": ("python", "nodejs"),
         }  # fmt: skip
 
