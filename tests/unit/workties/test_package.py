@@ -168,7 +168,11 @@ def test_a_package_too_large_to_look_at_is_refused(tmp_path: Path) -> None:
     refused(bytes(package.MAX_UNPACKED_BYTES + 1), tmp_path, "are allowed")
 
 
-@pytest.mark.parametrize("data", [b"", b"PK", b"no zip at all", zipped(("app.js", b"x" * 99))[:-30]])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"PK", b"no zip at all", zipped(("app.js", b"x" * 99))[:-30]],
+    ids=["empty", "beginning", "text", "without end"],
+)
 def test_what_is_no_zip_is_refused(data: bytes, tmp_path: Path) -> None:
     refused(data, tmp_path, "no zip that can be read")
 

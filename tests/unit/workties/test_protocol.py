@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workties import protocol
@@ -27,6 +27,7 @@ LINES = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(LINES)
 def test_every_line_comes_back_as_it_was_written(line: protocol.Line) -> None:
     written = protocol.encode_line(line)
@@ -35,6 +36,7 @@ def test_every_line_comes_back_as_it_was_written(line: protocol.Line) -> None:
     assert parse_line(written) == line
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_line_or_a_bad_message(content: bytes) -> None:
     with contextlib.suppress(BadMessage):
