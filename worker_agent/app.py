@@ -1,0 +1,146 @@
+"""The Celery app of a board: consumes assignments and orders, and leaves what they mean to `intake`.
+
+One app may serve many boards of one process, since Celery finds the task in the one current app of a thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from celery import Celery, bootsteps
+from celery.exceptions import Reject
+from celery.worker.consumer import Consumer
+from celery.worker.consumer.tasks import Tasks
+from kombu import Consumer as QueueConsumer
+from kombu import Queue
+
+from worker_agent.broker import TIMEOUT, Broker, explain, wait_after
+from worker_agent.intake import Intake
+from workties.errors import BadMessage
+from workties.messages import EXECUTE_TASK, board_queue, control_queue
+
+logger = logging.getLogger(__name__)
+
+
+def build_app(broker: Broker, intake: Intake, stopping: threading.Event) -> Celery:
+    """An app that consumes what comes for the boards of `intake`.
+
+    Args:
+        stopping: set when the agent stops; ends waits between tries to reach the broker.
+    """
+    app = Celery("workty-board", broker=broker.url, set_as_current=False)
+    app.conf.update(_configuration(broker, intake.board_ids))
+    app.conf.worker_consumer = _consumer(intake, stopping)
+
+    @app.task(name=EXECUTE_TASK, acks_late=True, reject_on_worker_lost=True, ignore_result=True)
+    def execute(assignment: object) -> None:
+        """Take charge of a step. It is in the journal, and answered, when this returns and acknowledges it."""
+        try:
+            intake.assignment(assignment)
+        except BadMessage as error:
+            logger.error("an assignment makes no sense and goes to the dead letters: %s", error.reason)
+            raise Reject(error.reason, requeue=False) from error
+
+    return app
+
+
+def _configuration(broker: Broker, boards: tuple[str, ...]) -> Mapping[str, Any]:
+    return {
+        "accept_content": ["json"],
+        "task_serializer": "json",
+        "task_queues": [_queue(board_queue(board)) for board in boards],
+        "task_create_missing_queues": False,
+        "task_ignore_result": True,
+        "task_acks_on_failure_or_timeout": False,
+        "worker_prefetch_multiplier": 1,
+        "worker_enable_remote_control": False,
+        "worker_send_task_events": False,
+        "worker_detect_quorum_queues": False,
+        "worker_enable_prefetch_count_reduction": False,
+        "worker_cancel_long_running_tasks_on_connection_loss": True,
+        "worker_hijack_root_logger": False,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_connection_timeout": TIMEOUT,
+        "broker_transport_options": broker.transport_options,
+        "broker_use_ssl": broker.tls,
+    }
+
+
+def _queue(name: str) -> Queue:
+    """A queue that the server declared; a board may not."""
+    return Queue(name, exchange="", routing_key=name, no_declare=True)
+
+
+class _QuorumTasks(Tasks):
+    """Consumes assignments. Quorum queues refuse a prefetch count for the whole channel."""
+
+    requires = ("celery.worker.consumer.connection:Connection",)
+
+    def qos_global(self, c: Consumer) -> bool:
+        """No."""
+        return False
+
+
+def _consumer(intake: Intake, stopping: threading.Event) -> type[Consumer]:
+    """Celery's consumer with only the parts a board needs: one connection, two kinds of queues."""
+
+    class ControlQueues(bootsteps.ConsumerStep):
+        """Consumes orders."""
+
+        requires = (_QuorumTasks,)
+
+        def get_consumers(self, channel: Any) -> list[QueueConsumer]:
+            """One consumer for the control queues of all boards."""
+            queues = [_queue(control_queue(board)) for board in intake.board_ids]
+            return [QueueConsumer(channel, queues, callbacks=[self._receive], accept=["json"], auto_declare=False)]
+
+        def _receive(self, body: object, message: Any) -> None:
+            try:
+                intake.control(body)
+            except BadMessage as error:
+                logger.error("an order makes no sense and goes to the dead letters: %s", error.reason)
+                message.reject()
+            except Exception:
+                logger.exception("an order could not be carried out; the server asks again")
+                message.reject()
+            else:
+                message.ack()
+
+    class BoardConsumer(Consumer):
+        """Says clearly why the broker refuses, and waits before it tries again."""
+
+        event_dispatcher = None
+
+        class Blueprint(bootsteps.Blueprint):
+            """Leaves out what boards may not or need not do: gossip, mingle, events, delayed delivery."""
+
+            name = "BoardConsumer"
+            default_steps = (
+                "celery.worker.consumer.connection:Connection",
+                _QuorumTasks,
+                ControlQueues,
+                "celery.worker.consumer.consumer:Evloop",
+            )
+
+            def shutdown(self, parent: Any) -> None:
+                """As Celery's own."""
+                self.send_all(parent, "shutdown")
+
+        def on_ready(self) -> None:
+            """Everything is consumed."""
+            self._failures = 0
+            super().on_ready()
+
+        def on_connection_error_after_connected(self, exc: Exception) -> None:
+            """Connected, and then refused or cut off."""
+            self._failures = getattr(self, "_failures", 0) + 1
+            for board in intake.board_ids:
+                logger.warning("%s", explain(exc, board))
+            super().on_connection_error_after_connected(exc)
+            stopping.wait(wait_after(self._failures))
+
+    return BoardConsumer

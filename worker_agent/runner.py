@@ -1,0 +1,213 @@
+"""Runs the attempts that the journal holds, as many at a time as the board has slots.
+
+The same path after an assignment and after a reboot. What an attempt's program does is watched in `supervise`; which
+orders there are is decided in `control`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+import threading
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+from worker_agent.errors import Cancelled, PackageUnavailable
+from worker_agent.journal import Journal
+from worker_agent.orders import Orders, Stop
+from worker_agent.outcome import Outcome
+from worker_agent.packages import Packages
+from worker_agent.process import Launch, StepProcess, command, kill_started_with, tasks_of_account
+from worker_agent.publisher import Publisher
+from worker_agent.records import Key, key_of
+from worker_agent.reporter import Reporter
+from worker_agent.supervise import Supervisor
+from workties.errors import BadPackage
+from workties.messages import Assignment, Interrupted, Reason
+from workties.protocol import step_input
+
+logger = logging.getLogger(__name__)
+
+
+class Runner:
+    """The slots of one board.
+
+    Args:
+        directory: where each step gets a directory of its own; nothing else is in it.
+        slots: how many steps run at the same time.
+        runtimes: program that runs a language, by language.
+        now: the time as ISO 8601 text.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        slots: int,
+        *,
+        journal: Journal,
+        publisher: Publisher,
+        packages: Packages,
+        runtimes: Mapping[str, str],
+        now: Callable[[], str],
+    ) -> None:
+        self._directory, self._slots, self._journal, self._publisher = directory, slots, journal, publisher
+        self._packages, self._runtimes, self._now = packages, runtimes, now
+        self._tasks_before = tasks_of_account()
+        self._changed = threading.Condition()
+        self._orders: dict[Key, Orders] = {}
+        self._stopping = False
+
+    def recover(self) -> None:
+        """After a start: end what an earlier agent left running, and say so. To be called before anything else."""
+        for key in self._journal.running():
+            killed = kill_started_with(self._input_file(key))
+            logger.warning("%s: cut short by a restart; %d processes left behind were killed", key, killed)
+            reason = Reason("reboot", "the board or its agent was restarted")
+            checkpoint = self._journal.checkpoint(key)
+            self._journal.end(key, partial(Interrupted, reason=reason, checkpoint=checkpoint))
+        _remove(self._directory)
+        self._directory.mkdir(parents=True)
+
+    def fill(self) -> None:
+        """Begin attempts that wait, if slots are free. One instance never runs twice."""
+        with self._changed:
+            if self._stopping or len(self._orders) >= self._slots:
+                return
+            for assignment in self._journal.accepted():
+                key = key_of(assignment)
+                if len(self._orders) < self._slots and not self._instances_running(key):
+                    self._orders[key] = Orders()
+                    name = f"step-{assignment.instance}"
+                    threading.Thread(target=self._work, args=(assignment, self._orders[key]), name=name).start()
+
+    def stop(self, key: Key, stop: Stop) -> None:
+        """End an attempt, whether it runs, waits, or is not known here."""
+        with self._changed:
+            if key in self._orders:
+                self._orders[key].order_stop(stop)
+            else:
+                self._journal.interrupt(key, stop.reason)
+
+    def pause(self, key: Key) -> None:
+        """Pause a running attempt at its next checkpoint, any other at once."""
+        with self._changed:
+            if key in self._orders:
+                self._orders[key].order_pause()
+            else:
+                self._journal.interrupt(key, Reason("paused", "paused before it began"))
+
+    def forget(self, key: Key) -> None:
+        """Kill an attempt and say nothing more about it."""
+        with self._changed:
+            if key in self._orders:
+                self._orders[key].order_forget()
+            self._journal.forget(key)
+
+    def supersede(self, key: Key) -> None:
+        """Stop older running attempts of the same instance; the new one begins when they have ended."""
+        with self._changed:
+            for older in self._instances_running(key):
+                reason = Reason("stopped", f"attempt {key.attempt} took its place")
+                self._orders[older].order_stop(Stop(reason))
+
+    def shutdown(self, grace_seconds: float) -> None:
+        """End everything that runs or waits, with its checkpoint; returns when all has ended."""
+        reason = Reason("agent-stop", "the agent was stopped")
+        with self._changed:
+            self._stopping = True
+            for orders in self._orders.values():
+                orders.order_stop(Stop(reason, grace_seconds))
+            self._changed.wait_for(lambda: not self._orders)
+        for assignment in self._journal.accepted():
+            self._journal.interrupt(key_of(assignment), reason)
+
+    # --- one attempt, in a thread of its own
+
+    def _work(self, assignment: Assignment, orders: Orders) -> None:
+        key = key_of(assignment)
+        try:
+            if self._journal.begin(key):
+                logger.info("%s: begins (%s)", key, assignment.workty.name)
+                self._perform(assignment, orders)
+                logger.info("%s: ended", key)
+        except Exception:
+            logger.exception("%s: the agent failed", key)
+            self._reporter(key).fail("crash", "the board's agent failed; its log says why")
+        finally:
+            with self._changed:
+                del self._orders[key]
+                orders.close()
+                self._changed.notify_all()
+            self.fill()
+
+    def _perform(self, assignment: Assignment, orders: Orders) -> None:
+        key = key_of(assignment)
+        reporter = self._reporter(key)
+        try:
+            outcome = self._run(assignment, orders, reporter)
+        except (PackageUnavailable, BadPackage, OSError) as error:
+            reporter.fail("package", str(error))
+        except Cancelled:
+            reporter.interrupt(orders.stop.reason if orders.stop else Reason("paused", "paused before it began"))
+        else:
+            reporter.end(outcome)
+
+    def _run(self, assignment: Assignment, orders: Orders, reporter: Reporter) -> Outcome:
+        key = key_of(assignment)
+        directory = self._input_file(key).parent
+        try:
+            launch = self._prepare(assignment, directory, orders)
+            if orders.stop or orders.pause:
+                raise Cancelled
+            process = StepProcess(launch)
+            try:
+                return Supervisor(process, orders, reporter, assignment.limits).run()
+            finally:
+                process.close()
+        finally:
+            _remove(directory)
+
+    def _prepare(self, assignment: Assignment, directory: Path, orders: Orders) -> Launch:
+        """Make the step's directory: its package, its home, its input."""
+        if assignment.package is None:
+            raise BadPackage(f"The workty '{assignment.workty.name}' has no code. Upload a package for it")
+        package, home = directory / "package", directory / "home"
+        home.mkdir(parents=True)
+        self._packages.unpack(assignment.package, package, orders.wait)
+        entry, root = assignment.workty.entry, package.resolve()
+        found = (package / entry).resolve()
+        if not entry or not found.is_relative_to(root) or not found.is_file():
+            raise BadPackage(f"The package has no file '{entry}', which is the entry point. Check the workty's entry")
+        input_file = self._input_file(key_of(assignment))
+        input_file.write_bytes(step_input(assignment))
+        return Launch(
+            command=command(assignment.workty.language, entry, package, self._runtimes),
+            package=package,
+            home=home,
+            input_file=input_file,
+            limits=assignment.limits,
+            tasks_before=self._tasks_before,
+        )
+
+    def _reporter(self, key: Key) -> Reporter:
+        return Reporter(key, self._journal, self._publisher, self._now)
+
+    def _instances_running(self, key: Key) -> list[Key]:
+        return [found for found in self._orders if found[:2] == key[:2]]
+
+    def _input_file(self, key: Key) -> Path:
+        # Ids come from outside and must not become paths.
+        name = hashlib.sha256("\0".join(map(str, key)).encode()).hexdigest()[:24]
+        return self._directory / name / "input.json"
+
+
+def _remove(directory: Path) -> None:
+    """Remove a directory, also one in which a program made folders that it may not read itself."""
+    for path, folders, _ in os.walk(directory):
+        for folder in (Path(path, name) for name in folders):
+            if not folder.is_symlink():
+                folder.chmod(0o700)
+    shutil.rmtree(directory, ignore_errors=True)
