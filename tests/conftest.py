@@ -9,6 +9,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,7 @@ from tests.servers import rabbitmq as rabbitmq_server
 from tests.servers.broker import Broker, BrokerMissing, Vhost, create_vhost, remove_vhost
 from tests.servers.mongod import Database, DatabaseMissing, MongoServer
 from tests.servers.rabbitmq import RabbitNode
+from tests.servers.stack import RealStack
 
 
 @pytest.fixture(scope="session")
@@ -55,3 +57,10 @@ def database_url(mongod: Database) -> Iterator[str]:
     url = mongod.url(f"workty-test-{secrets.token_hex(6)}")
     yield url
     mongod_server.drop(url)
+
+
+@pytest.fixture
+def real_stack(vhost: Vhost, database_url: str, tmp_path: Path) -> Iterator[RealStack]:
+    """api and orchestrator as processes on real servers; the test adds the boards that it needs."""
+    with RealStack(vhost, database_url, tmp_path) as stack:
+        yield stack

@@ -150,8 +150,15 @@ def find_database(environ: Mapping[str, str]) -> Database:
         DatabaseMissing: neither is there.
     """
     url = environ.get("WORKTY_TEST_MONGO_URL")
-    if url:
-        return ExternalMongo(url)
+    return ExternalMongo(url) if url else own_server(environ)
+
+
+def own_server(environ: Mapping[str, str]) -> MongoServer:
+    """A server of our own, not yet started, from WORKTY_TEST_MONGOD, the dev extra, or the PATH.
+
+    Raises:
+        DatabaseMissing: there is no binary.
+    """
     program = environ.get("WORKTY_TEST_MONGOD") or _installed()
     if not program or not Path(program).is_file():
         raise DatabaseMissing(MISSING)

@@ -1,0 +1,196 @@
+"""The whole of Workty as its users run it: api, orchestrator and agents as processes, started by the command line.
+
+For acceptance tests, chaos tests and benchmarks. RabbitMQ and MongoDB are given; which tests do what is not known here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from tests.servers import waiting
+from tests.servers.broker import Vhost
+from tests.servers.ports import Ports
+from tests.servers.process import ServerProcess
+from workties.messages import board_queue
+
+#: The command line, installed beside the interpreter that runs the tests.
+WORKTY = str(Path(sys.executable).with_name("workty"))
+#: Seconds until a process must be ready; one or two on a PC.
+READY_SECONDS = 120
+REQUEST_SECONDS = 60
+ADMIN = ("supervisor@localhost", "not-a-secret-in-tests")
+
+
+@dataclass(frozen=True)
+class Board:
+    """A board of the stack: its id, and the name of its process."""
+
+    id: str
+    process: str
+
+
+class RealStack:
+    """One api and one orchestrator process, and as many agents as `add_board` is called for.
+
+    Processes are known by name: `api`, `orchestrator`, and what boards are called.
+
+    Parameters:
+        vhost: the broker's virtual host for this stack.
+        database_url: its database.
+        directory: an empty directory for logs and the agents' state.
+        settings: further settings of the server's processes, as environment variables.
+    """
+
+    def __init__(
+        self, vhost: Vhost, database_url: str, directory: Path, settings: Mapping[str, str] | None = None
+    ) -> None:
+        self._vhost = vhost
+        self._directory = directory
+        self._ports = Ports(1)
+        self.url = f"http://127.0.0.1:{self._ports.numbers[0]}"
+        self._environ = {
+            "PATH": os.environ["PATH"],
+            "LANG": "C.UTF-8",
+            "HOME": str(directory),
+            "WORKTY_AMQP_URL": vhost.amqp_url,
+            "WORKTY_MONGO_URL": database_url,
+            "WORKTY_PORT": str(self._ports.numbers[0]),
+            "WORKTY_ADMIN_EMAIL": ADMIN[0],
+            "WORKTY_ADMIN_PASSWORD": ADMIN[1],
+            **(settings or {}),
+        }
+        self._agents: dict[str, dict[str, str]] = {}
+        self._started: list[ServerProcess] = []
+        self.processes: dict[str, ServerProcess] = {}
+
+    def __enter__(self) -> RealStack:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start the server's processes and return when REST answers and the orchestrator reads events."""
+        try:
+            for name in ("api", "orchestrator"):
+                self.launch(name)
+            self._until_ready("api")
+            self._until_ready("orchestrator")
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End all processes, and what they started."""
+        for process in self._started:
+            process.end()
+        self._ports.release()
+
+    def add_board(self, name: str, *, slots: int = 1, **settings: str) -> Board:
+        """Add a board with `workty board add`, start its agent, and return when it takes work.
+
+        Parameters:
+            settings: further settings of the agent, lower case without prefix, e.g. `labels="camera"`.
+        """
+        board_id = json.loads(self.command("board", "add", name, "--json"))["id"]
+        state = self._directory / f"{name}-state"
+        own = {"slots": str(slots), "state_dir": str(state), "board_id": board_id, "server_url": self.url, **settings}
+        own["amqp_url"] = self._vhost.add_board_account(board_id, f"password-of-{name}")
+        common = {key: self._environ[key] for key in ("PATH", "LANG", "HOME")}
+        self._agents[name] = common | {f"WORKTY_{key.upper()}": value for key, value in own.items()}
+        self.launch(name)
+        waiting.until(
+            lambda: self._runs(name) and self._vhost.consumers(board_queue(board_id)),
+            seconds=READY_SECONDS,
+            what=f"the agent of {name} to take work",
+            tail=self.tails,
+        )
+        return Board(id=board_id, process=name)
+
+    def launch(self, name: str) -> None:
+        """Start a process by its name, without waiting for it to be ready."""
+        command = [WORKTY, "agent"] if name in self._agents else [WORKTY, name]
+        environ = self._agents.get(name, self._environ)
+        process = ServerProcess(command, directory=self._directory, environ=environ, name=name)
+        self.processes[name] = process
+        self._started.append(process)
+
+    def kill9(self, name: str) -> None:
+        """Kill one process as the kernel does when memory runs out; programs of steps that it started live on."""
+        self.processes[name].kill9()
+
+    def power_cut(self, name: str) -> None:
+        """Kill a process and everything it started at once; its files stay."""
+        self.processes[name].end()
+
+    def restart(self, name: str) -> None:
+        """Start a process again, after SIGTERM if it still runs; a server's process is ready on return.
+
+        What a killed process left behind lives on beside the new one until `stop`.
+        """
+        self.processes[name].terminate()
+        self.launch(name)
+        if name not in self._agents:
+            self._until_ready(name)
+
+    def command(self, *arguments: str) -> str:
+        """Run `workty <arguments>` with the server's settings; returns what it prints."""
+        run = subprocess.run(
+            [WORKTY, *arguments],
+            env=self._environ,
+            cwd=self._directory,
+            capture_output=True,
+            text=True,
+            timeout=REQUEST_SECONDS,
+            check=False,
+        )
+        if run.returncode:
+            raise RuntimeError(
+                f"workty {' '.join(arguments)} ended with {run.returncode}\n{run.stderr}\n{self.tails()}"
+            )
+        return run.stdout
+
+    def rest(self, method: str, path: str, body: object = None, *, login: tuple[str, str] = ADMIN) -> Any:
+        """Send a REST request to `/api/v1<path>`; returns the JSON answer, None if empty.
+
+        Raises:
+            requests.HTTPError: the answer is not 2xx; the message has its body.
+        """
+        answer = requests.request(method, f"{self.url}/api/v1{path}", json=body, auth=login, timeout=REQUEST_SECONDS)
+        if not answer.ok:
+            raise requests.HTTPError(f"{method} {path}: {answer.status_code} {answer.text}", response=answer)
+        return answer.json() if answer.content else None
+
+    def tails(self) -> str:
+        """The last lines of every process's log."""
+        return "\n".join(f"--- {name}\n{process.tail()}" for name, process in self.processes.items())
+
+    def _until_ready(self, name: str) -> None:
+        ready = self._serves if name == "api" else self._consumes
+        waiting.until(
+            lambda: self._runs(name) and ready(), seconds=READY_SECONDS, what=f"{name} to be ready", tail=self.tails
+        )
+
+    def _runs(self, name: str) -> bool:
+        if not self.processes[name].alive:
+            raise RuntimeError(f"{name} ended with {self.processes[name].exit_code}\n{self.tails()}")
+        return True
+
+    def _serves(self) -> bool:
+        try:
+            return requests.get(f"{self.url}/healthz", timeout=REQUEST_SECONDS).ok
+        except requests.ConnectionError:
+            return False
+
+    def _consumes(self) -> bool:
+        return bool(self._vhost.consumers("events"))
