@@ -27,7 +27,6 @@ app.conf.update(
     worker_enable_remote_control=False,
     worker_send_task_events=False,
     worker_prefetch_multiplier=1,
-    worker_detect_quorum_queues=False,
     broker_connection_retry_on_startup=True,
 )
 
