@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
+from pymongo import ReturnDocument
 from pymongo.database import Database
 
 from orchestrator.accounts.account import Account
@@ -75,7 +76,7 @@ class InstanceService:
             "created": self._clock(),
         }
         values.done()
-        self._store(workflow, instance, self._copies(workty), position)
+        workflow = self._store(workflow, instance, self._copies(workty), position)
         found = self._reader.instances_of(workflow, [instance["_id"]])
         if not found:
             raise NotFound("instance")
@@ -99,7 +100,9 @@ class InstanceService:
         changed: dict[str, Any] = {"name": values.text("name")} if "name" in values else {}
         changed |= {"value": values.json("value")} if "value" in values else {}
         values.done()
-        found = self._properties.find_one_and_update({"_id": key}, {"$set": changed}, return_document=True)
+        found = self._properties.find_one_and_update(
+            {"_id": key}, {"$set": changed}, return_document=ReturnDocument.AFTER
+        )
         if found is None:
             raise NotFound("property")
         if workflow.get("runId"):
@@ -116,33 +119,39 @@ class InstanceService:
     def _copies(self, workty: Document) -> list[Record]:
         return [found | {"_id": ObjectId()} for found in self._catalogue.properties(workty["propertiesIds"])]
 
-    def _store(self, workflow: Document, instance: Record, properties: Sequence[Record], position: Position) -> None:
-        """Store everything, the workflow's list last: until then the instance does not exist for anybody."""
+    def _store(
+        self, workflow: Document, instance: Record, properties: Sequence[Record], position: Position
+    ) -> Document:
+        """Store everything, the workflow's list last: until then the instance does not exist for anybody.
+
+        Returns the workflow as it is then.
+        """
         instance["propertiesIds"] = [found["_id"] for found in properties]
         if properties:
             self._properties.insert_many(properties)
         self._instances.insert_one(instance)
         try:
-            self._enlist(workflow, instance["_id"], position)
+            return self._enlist(workflow, instance["_id"], position)
         except OrchestratorError:
             self._instances.delete_one({"_id": instance["_id"]})
             self._properties.delete_many({"_id": {"$in": instance["propertiesIds"]}})
             raise
 
-    def _enlist(self, workflow: Document, instance_id: ObjectId, position: Position) -> None:
+    def _enlist(self, workflow: Document, instance_id: ObjectId, position: Position) -> Document:
         """Insert into the list as it was read; whoever finds it changed reads it again, so that places stay true."""
-        key, ids = workflow["_id"], workflow["worktiesInstancesIds"]
-        while True:
+        read: Document | None = workflow
+        while read is not None:
+            ids = read["worktiesInstancesIds"]
             pushed = {"$each": [instance_id], "$position": position.place(ids)}
-            done = self._workflows.update_one(
-                {"_id": key, "worktiesInstancesIds": ids}, {"$push": {"worktiesInstancesIds": pushed}}
+            done = self._workflows.find_one_and_update(
+                {"_id": workflow["_id"], "worktiesInstancesIds": ids},
+                {"$push": {"worktiesInstancesIds": pushed}},
+                return_document=ReturnDocument.AFTER,
             )
-            if done.matched_count:
-                return
-            found = self._workflows.find_one({"_id": key}, {"worktiesInstancesIds": True})
-            if found is None:
-                raise NotFound("workflow")
-            ids = found["worktiesInstancesIds"]
+            if done is not None:
+                return done
+            read = self._workflows.find_one({"_id": workflow["_id"]})
+        raise NotFound("workflow")
 
     def _tell_run(self, workflow_id: ObjectId, instance: Document) -> None:
         """Tell the run all properties, again if they changed while it was told: so the newest ones come last."""

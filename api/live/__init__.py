@@ -1,0 +1,1 @@
+"""Live API v1 over Socket.IO."""

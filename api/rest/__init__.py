@@ -1,0 +1,1 @@
+"""REST API v1: parameters in, services called, answers out."""

@@ -1,0 +1,44 @@
+"""Answers: records of the core as JSON texts with the headers of the contract."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from bson import ObjectId
+from flask import Request, Response
+
+#: Shorter answers are not worth compressing, bytes.
+COMPRESSED_FROM = 1024
+
+
+def answer(data: Any, status: int = 200, *, pretty: bool = True, headers: Mapping[str, str] | None = None) -> Response:
+    """A JSON answer."""
+    text = json.dumps(data, default=_plain, **({"indent": 2} if pretty else {"separators": (",", ":")}))
+    return Response(text, status, headers, mimetype="application/json")
+
+
+def compress(request: Request, response: Response) -> Response:
+    """The answer, compressed if it is JSON worth the effort and the client takes it so."""
+    if response.mimetype != "application/json" or response.direct_passthrough:
+        return response
+    response.headers.add("Vary", "Accept-Encoding")
+    if request.accept_encodings["gzip"] > 0 and "Content-Encoding" not in response.headers:
+        data = response.get_data()
+        if len(data) >= COMPRESSED_FROM:
+            response.set_data(gzip.compress(data, 5))
+            response.headers["Content-Encoding"] = "gzip"
+    return response
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, ObjectId):
+        return str(value)
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if isinstance(value, bytes):
+        return {"type": "Buffer", "data": list(value)}
+    raise TypeError(f"An answer cannot hold {type(value).__name__}")

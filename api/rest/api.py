@@ -1,0 +1,101 @@
+"""REST v1 as part of a Flask application: paths, errors, compression, method override, and the generated reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from flask import Flask, Response, request
+from flask_restx import Api
+
+from api.rest import accounts, instances, packages, tokens, workflows, workties
+from api.rest.answers import answer, compress
+from api.rest.endpoint import Endpoint
+from api.rest.errors import error_answer
+from api.services import Services
+from api.settings import ApiSettings
+
+PREFIX = "/api/v1"
+
+#: Largest body of a request, bytes.
+MAX_BODY = 16 * 1024 * 1024
+
+_INSTANCES = "/workflows/<id>/worktiesInstances"
+
+ROUTES: tuple[tuple[str, type[Endpoint]], ...] = (
+    ("/tokens", tokens.Tokens),
+    ("/tokens/current", tokens.CurrentToken),
+    ("/accounts", accounts.Accounts),
+    ("/accounts/<id>", accounts.OneAccount),
+    ("/workties", workties.Workties),
+    ("/workties/<id>", workties.OneWorkty),
+    ("/workflows", workflows.Workflows),
+    ("/workflows/<id>", workflows.OneWorkflow),
+    ("/workflows/<id>/running", workflows.Running),
+    ("/workflows/<id>/pausing", workflows.Pausing),
+    (_INSTANCES, instances.Instances),
+    (f"{_INSTANCES}/<worktyInstanceId>", instances.OneInstance),
+    (f"{_INSTANCES}/<worktyInstanceId>/properties/<propertyId>", instances.InstanceProperty),
+)
+
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class _Reference(Api):  # type: ignore[misc]
+    """Flask-RESTX for routes and the generated reference; errors are answered as everywhere else."""
+
+    def __init__(self, app: Flask, on_error: Callable[[Exception], Response]) -> None:
+        self._on_error = on_error
+        super().__init__(
+            app,
+            version="1",
+            title="Workty",
+            prefix=PREFIX,
+            doc=f"{PREFIX}/docs",
+            authorizations={
+                "basic": {"type": "basic"},
+                "bearer": {"type": "apiKey", "in": "header", "name": "Authorization"},
+            },
+            security=["basic", "bearer"],
+        )
+
+    def handle_error(self, e: Exception) -> Response:
+        """Answer an error of a resource."""
+        return self._on_error(e)
+
+
+def add_rest(app: Flask, services: Services, settings: ApiSettings) -> None:
+    """Add REST v1 and `/healthz` to an application."""
+
+    def on_error(error: Exception) -> Response:
+        return error_answer(error, settings)
+
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    app.register_error_handler(Exception, on_error)
+    app.after_request(lambda response: compress(request, response))
+    app.wsgi_app = _overriding(app.wsgi_app)  # type: ignore[method-assign, assignment]
+    app.add_url_rule("/healthz", "healthz", lambda: _health(services))
+    api = _Reference(app, on_error)
+    for path, resource in ROUTES:
+        area = api.namespace(path.split("/")[1], path="/")
+        area.add_resource(resource, path, resource_class_kwargs={"services": services, "settings": settings})
+    api.namespace("packages", path="/").add_resource(
+        packages.Packages, "/packages/<sha256>", resource_class_kwargs={"services": services}
+    )
+
+
+def _health(services: Services) -> Response:
+    services.check()
+    return answer({"status": "ok"})
+
+
+def _overriding(inner: Wsgi) -> Wsgi:
+    """A POST with the header X-HTTP-Method-Override PUT or DELETE is that method."""
+
+    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        wanted = environ.get("HTTP_X_HTTP_METHOD_OVERRIDE", "").strip().upper()
+        if environ["REQUEST_METHOD"] == "POST" and wanted in {"PUT", "DELETE"}:
+            environ["REQUEST_METHOD"] = wanted
+        return inner(environ, start_response)
+
+    return application

@@ -1,0 +1,103 @@
+"""What all resources share: who asks, what with, whether the roles allow it, and how answers look.
+
+A resource says which permission each of its methods needs and is handed a `Call`; the contract's order of checks up to
+there is kept here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from flask import Response, g, request
+from flask_restx import Resource
+
+from api.rest.answers import answer
+from api.rest.parameters import Parameters, check_version, read_parameters
+from api.services import Services
+from api.settings import ApiSettings
+from orchestrator.accounts.account import Account
+from orchestrator.errors import InvalidCredentials
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request that may be served: the acting account and the parameters."""
+
+    account: Account
+    parameters: Parameters
+
+    @property
+    def path(self) -> Mapping[str, str]:
+        """Ids of the path by name."""
+        return self.parameters.path
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """Values of an entity: the merged parameters."""
+        return self.parameters.merged
+
+    def listed(self, records: list[Any]) -> Response:
+        """200 with a list."""
+        return self._counted(records, len(records))
+
+    def one(self, record: Any) -> Response:
+        """200 with an entity."""
+        return self._counted(record, 1)
+
+    def created(self, record: Mapping[str, Any], *parts: object) -> Response:
+        """201 with a new entity, whose path below the base is made of `parts`."""
+        location = f"{request.host_url}api/v1/" + "/".join(str(part) for part in parts)
+        return answer(record, 201, pretty=self.parameters.pretty, headers={"Location": location})
+
+    def _counted(self, data: Any, count: int) -> Response:
+        headers = {"Records-count": str(count)} if self.parameters.counted and request.method in _READING else {}
+        return answer(data, pretty=self.parameters.pretty, headers=headers)
+
+
+_READING = frozenset({"GET", "HEAD"})
+
+
+#: By method: resource and permission, or None where an account is enough.
+Needs = Mapping[str, tuple[str, str] | None]
+
+
+class Endpoint(Resource):  # type: ignore[misc]
+    """A resource of the API: what its methods need, and whether POST and PUT come with a body."""
+
+    needs: ClassVar[Needs] = {}
+    takes_body: ClassVar[bool] = True
+
+    def __init__(self, *args: Any, services: Services, settings: ApiSettings, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.services = services
+        self.settings = settings
+
+    def dispatch_request(self, **path: str) -> Response:
+        """Carry the request out. Errors are raised and become answers in `api.rest.errors`."""
+        method = "GET" if request.method == "HEAD" else request.method
+        call = self._open(method, path)
+        response: Response = getattr(self, method.lower())(call)
+        return response
+
+    def authenticate(self) -> Account:
+        """The account that the request's credentials belong to. Raises `InvalidCredentials`, `AccountRemoved`."""
+        found = request.authorization
+        if found is None:
+            raise InvalidCredentials
+        if found.type == "basic":
+            return self.services.accounts.log_in(found.username or "", found.password or "")[0]
+        if found.type == "bearer":
+            return self.services.tokens.accept(found.token or "")
+        raise InvalidCredentials
+
+    def _open(self, method: str, path: Mapping[str, str]) -> Call:
+        account = self.authenticate()
+        parameters = read_parameters(request, path, body=self.takes_body and method in {"POST", "PUT"})
+        g.parameters = parameters
+        need = self.needs[method]
+        if need is not None:
+            account.require(*need)
+        check_version(request.headers.get("accept-version"))
+        return Call(account, parameters)

@@ -1,0 +1,59 @@
+"""Workty instances of a workflow and their properties, over REST."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import ClassVar
+
+from flask import Response
+
+from api.rest.endpoint import Call, Endpoint, Needs
+from orchestrator.workflows.reading import INSTANCE
+
+#: Length of a list without `per_page`.
+PER_PAGE = 10
+
+
+class Instances(Endpoint):
+    """Instances of a workflow, in its order."""
+
+    needs: ClassVar[Needs] = {"GET": ("workflows", "view"), "POST": ("workflows", "update")}
+
+    def get(self, call: Call) -> Response:
+        """List instances."""
+        view, selection = call.parameters.view(), call.parameters.selection(INSTANCE, default_limit=PER_PAGE)
+        return call.listed(self.services.instances.find(call.account, call.path["id"], selection, view))
+
+    def post(self, call: Call) -> Response:
+        """Add an instance of a workty at the place that `position_*` names, by default at the end."""
+        view = call.parameters.view(fields=False)
+        view = replace(view, embed=view.embed | {"properties"})
+        workflow_id = call.path["id"]
+        record = self.services.instances.add(call.account, workflow_id, call.body, view)
+        return call.created(record, "workflows", workflow_id, "worktiesInstances", record["_id"])
+
+
+class OneInstance(Endpoint):
+    """One instance."""
+
+    needs: ClassVar[Needs] = {"GET": ("workflows", "view")}
+
+    def get(self, call: Call) -> Response:
+        """Get an instance."""
+        path = call.path
+        record = self.services.instances.get(call.account, path["id"], path["worktyInstanceId"], call.parameters.view())
+        return call.one(record)
+
+
+class InstanceProperty(Endpoint):
+    """One property of an instance."""
+
+    needs: ClassVar[Needs] = {"PUT": ("workflows", "update")}
+
+    def put(self, call: Call) -> Response:
+        """Change its name or value."""
+        path = call.path
+        record = self.services.instances.change_property(
+            call.account, path["id"], path["worktyInstanceId"], path["propertyId"], call.body
+        )
+        return call.one(record)

@@ -1,0 +1,126 @@
+"""The web application, and the two ways to serve it: threads in this process, or gunicorn."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from threading import Thread
+from typing import Any
+
+from flask import Flask
+from flask_socketio import SocketIO
+from gunicorn.app.base import BaseApplication
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from api.live.connecting import add_connecting
+from api.live.emitter import CHANNEL
+from api.rest.api import add_rest
+from api.services import Services
+from api.settings import ApiSettings
+
+log = logging.getLogger("workty.api")
+
+
+def create_app(services: Services, settings: ApiSettings | None = None) -> tuple[Flask, SocketIO]:
+    """The application with REST and live API, and its Socket.IO server."""
+    chosen = settings or ApiSettings()
+    app = Flask("workty", static_folder=None)
+    add_rest(app, services, chosen)
+    queue = {"message_queue": chosen.message_queue, "channel": CHANNEL} if chosen.message_queue else {}
+    socketio = SocketIO(app, namespaces="*", async_mode="threading", max_http_buffer_size=1024 * 1024, **queue)
+    add_connecting(socketio, services, chosen)
+    return app, socketio
+
+
+class ThreadedServer:
+    """Serves an application from threads of this process, for `workty up` and tests.
+
+    Args:
+        listener: a socket that listens already, so that its port is known before the application is made.
+    """
+
+    def __init__(self, app: Flask, listener: socket.socket) -> None:
+        host, port = listener.getsockname()[:2]
+        self._server = make_server(host, port, app, threaded=True, request_handler=_QuietHandler, fd=listener.fileno())
+        listener.close()
+        # Open connections, e.g. websockets, do not keep the process alive.
+        self._server.daemon_threads = True  # type: ignore[attr-defined]
+        self._server.block_on_close = False  # type: ignore[attr-defined]
+        self._thread = Thread(target=self._server.serve_forever, args=(0.05,), name="api", daemon=True)
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on, chosen by the system if 0 was asked for."""
+        return self._server.port
+
+    def start(self) -> None:
+        """Begin to serve."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Accept no more connections."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+def serve_threaded(app: Flask, listener: socket.socket) -> ThreadedServer:
+    """A started server on a socket that listens already."""
+    server = ThreadedServer(app, listener)
+    server.start()
+    return server
+
+
+class _QuietHandler(WSGIRequestHandler):
+    """HTTP/1.1, one request a connection, and no line of log for each."""
+
+    protocol_version = "HTTP/1.1"
+
+    def run_wsgi(self) -> None:
+        """Serve the request, then close: after a websocket, what still comes in must not be read as requests."""
+        super().run_wsgi()
+        self.close_connection = True
+
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's name
+        """Only for those who look for errors."""
+        log.debug(message, *args)
+
+
+def serve_gunicorn(app: Flask, host: str, port: int, threads: int) -> None:
+    """Serve with one gunicorn worker of `threads` threads until SIGTERM or SIGINT; then end within 5 s.
+
+    A websocket occupies a thread as long as it is open. Raises SystemExit if gunicorn cannot serve, e.g. because the
+    port is taken.
+    """
+    options = {
+        "bind": f"{host}:{port}",
+        "workers": 1,
+        "worker_class": "gthread",
+        "threads": threads,
+        "graceful_timeout": 2,
+        "accesslog": None,
+        "loglevel": "warning",
+        "limit_request_field_size": 16384,
+    }
+    server = os.getpid()
+    try:
+        _Gunicorn(app, options).run()
+    except SystemExit as ended:
+        # Its worker is a fork of this process and ends in the same way; only the server goes on behind this call.
+        if ended.code or os.getpid() != server:
+            raise
+
+
+class _Gunicorn(BaseApplication):  # type: ignore[misc]
+    def __init__(self, app: Flask, options: dict[str, Any]) -> None:
+        self._app = app
+        self._options = options
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in self._options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        return self._app

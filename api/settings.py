@@ -1,0 +1,17 @@
+"""What the transports have to be told by whoever starts them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """`public_url` is the server as clients see it. `message_queue` (an AMQP URL) joins several processes."""
+
+    public_url: str = "http://127.0.0.1:9999"
+    message_queue: str | None = None
+
+    def error_link(self, code: int | str) -> str:
+        """Where an error is explained."""
+        return f"{self.public_url.rstrip('/')}/errors/v1/{code}"

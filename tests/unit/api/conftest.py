@@ -1,0 +1,192 @@
+"""A server in this process: embedded database, seeded, an in-memory run engine, and clients that speak REST."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from argon2 import PasswordHasher
+from bson import ObjectId
+from flask import Flask
+from flask.testing import FlaskClient
+from flask_socketio import SocketIO
+from pymongo.database import Database
+from werkzeug.test import TestResponse
+
+from api.server import create_app
+from api.services import Services, assemble
+from orchestrator.accounts.passwords import Passwords
+from orchestrator.catalogue.packages import PackageLinks, link_secret
+from orchestrator.database import create_indexes
+from orchestrator.embedded import embedded_database
+from orchestrator.errors import StateForbids, WorkflowEmpty
+from orchestrator.seed import seed
+
+ADMIN = ("supervisor@localhost", "secret")
+BASE = "/api/v1"
+
+
+class CountingHasher(PasswordHasher):
+    """Cheap, and counts how often a password is verified."""
+
+    def __init__(self) -> None:
+        super().__init__(time_cost=1, memory_cost=8, parallelism=1)
+        self.verified = 0
+
+    def verify(self, hash: str | bytes, password: str | bytes) -> bool:  # type: ignore[override]
+        self.verified += 1
+        return super().verify(hash, password)
+
+
+class Clock:
+    """A time that only tests move."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def pass_time(self, **units: float) -> None:
+        self.now += timedelta(**units)
+
+
+@dataclass
+class MemoryRuns:
+    """A run engine that keeps one run a workflow in memory and records what it is told."""
+
+    db: Database[dict[str, Any]]
+    runs: dict[ObjectId, dict[str, str]] = field(default_factory=dict)
+    told: list[tuple[Any, ...]] = field(default_factory=list)
+    stopping: set[ObjectId] = field(default_factory=set)
+
+    def start(self, workflow_id: ObjectId) -> None:
+        workflow = self.db["workflows"].find_one({"_id": workflow_id})
+        assert workflow is not None
+        if not workflow["worktiesInstancesIds"]:
+            raise WorkflowEmpty(workflow["name"], str(workflow_id))
+        if workflow_id in self.stopping:
+            raise StateForbids("Workflow instance is running")
+        run_id = ObjectId()
+        self.runs[run_id] = {str(i): "waiting" for i in workflow["worktiesInstancesIds"][:1]}
+        self.db["workflows"].update_one({"_id": workflow_id}, {"$set": {"runId": run_id}})
+        self.told.append(("start", workflow_id))
+
+    def pause(self, workflow_id: ObjectId) -> None:
+        if workflow_id in self.stopping:
+            raise StateForbids("Workflow instance is running")
+        self.told.append(("pause", workflow_id))
+
+    def stop(self, workflow_id: ObjectId, reason: str) -> None:
+        self.told.append(("stop", workflow_id))
+
+    def states(self, run_ids: Sequence[ObjectId]) -> Mapping[ObjectId, Mapping[str, str]]:
+        self.told.append(("states", *run_ids))
+        return {run_id: self.runs[run_id] for run_id in run_ids}
+
+    def properties_changed(
+        self, workflow_id: ObjectId, instance_id: ObjectId, properties: Sequence[Mapping[str, Any]]
+    ) -> None:
+        self.told.append(("properties", workflow_id, instance_id, list(properties)))
+
+
+@dataclass
+class Client:
+    """Speaks REST as one account."""
+
+    http: FlaskClient
+    authorization: str | None
+
+    def send(self, method: str, path: str, **options: Any) -> TestResponse:
+        headers = dict(options.pop("headers", {}))
+        if self.authorization is not None:
+            headers.setdefault("Authorization", self.authorization)
+        full = path if path.startswith(("http", "/api", "/healthz")) else BASE + path
+        return self.http.open(full, method=method, headers=headers, **options)
+
+    def get(self, path: str, **query: Any) -> TestResponse:
+        return self.send("GET", path, query_string=query)
+
+    def post(self, path: str, body: Any = None, **options: Any) -> TestResponse:
+        return self.send("POST", path, json={} if body is None else body, **options)
+
+    def put(self, path: str, body: Any = None, **options: Any) -> TestResponse:
+        return self.send("PUT", path, json={} if body is None else body, **options)
+
+    def delete(self, path: str) -> TestResponse:
+        return self.send("DELETE", path)
+
+
+def basic(email: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{email}:{password}".encode()).decode()
+
+
+@dataclass
+class World:
+    """Everything a test may want to look at."""
+
+    db: Database[dict[str, Any]]
+    app: Flask
+    socketio: SocketIO
+    services: Services
+    runs: MemoryRuns
+    clock: Clock
+    hasher: CountingHasher
+    operations: list[tuple[str, str]]
+    links: PackageLinks
+
+    def client(self, email: str | None = None, password: str = "") -> Client:
+        return Client(self.app.test_client(), basic(email, password) if email else None)
+
+    @property
+    def admin(self) -> Client:
+        return self.client(*ADMIN)
+
+    def account(self, name: str) -> Client:
+        """A new regular account and its client."""
+        created = self.admin.post("/accounts", {"name": name, "email": f"{name}@mail", "password": name})
+        assert created.status_code == 201
+        return self.client(f"{name}@mail", name)
+
+    def account_id(self, client: Client) -> str:
+        issued = client.post("/tokens").get_json()
+        return str(issued["accountId"])
+
+    def template(self, name: str) -> str:
+        found = self.db["workties"].find_one({"name": name})
+        assert found is not None
+        return str(found["_id"])
+
+
+def new_world() -> World:
+    """A seeded server."""
+    operations: list[tuple[str, str]] = []
+    db = embedded_database(observe=lambda collection, operation: operations.append((collection, operation)))
+    clock, hasher = Clock(), CountingHasher()
+    passwords = Passwords(clock, hasher)
+    create_indexes(db)
+    seed(db, *ADMIN, clock(), passwords)
+    runs = MemoryRuns(db)
+    links = PackageLinks(link_secret(db), "http://server")
+    services = assemble(db, runs, links, clock, passwords)
+    app, socketio = create_app(services)
+    return World(db, app, socketio, services, runs, clock, hasher, operations, links)
+
+
+@pytest.fixture
+def world() -> World:
+    return new_world()
+
+
+@pytest.fixture
+def ann(world: World) -> Client:
+    return world.account("ann")
+
+
+@pytest.fixture
+def bob(world: World) -> Client:
+    return world.account("bob")

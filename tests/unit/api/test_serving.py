@@ -1,0 +1,84 @@
+"""The two ways to serve the application."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import socketio
+
+from api.server import serve_threaded
+
+GUNICORN = """
+import sys
+sys.path.insert(0, {folder!r})
+import conftest
+from api.server import serve_gunicorn
+world = conftest.new_world()
+issued = world.admin.post("/tokens").get_json()
+print(issued["accountId"], issued["token"], flush=True)
+serve_gunicorn(world.app, "127.0.0.1", {port}, threads=4)
+print("ended", flush=True)
+"""
+
+
+def test_threads_answer_in_http_1_1(world: Any) -> None:
+    server = serve_threaded(world.app, "127.0.0.1", 0)
+    try:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
+        connection.request("GET", "/healthz")
+        answer = connection.getresponse()
+        assert (answer.status, answer.version) == (200, 11)
+        assert json.loads(answer.read()) == {"status": "ok"}
+        connection.close()
+    finally:
+        server.stop()
+
+
+def test_a_stopped_server_refuses_connections(world: Any) -> None:
+    server = serve_threaded(world.app, "127.0.0.1", 0)
+    server.stop()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", server.port), timeout=5)
+
+
+def test_gunicorn_ends_within_five_seconds_though_a_websocket_is_open() -> None:
+    port = _free_port()
+    script = GUNICORN.format(folder=str(Path(__file__).parent), port=port)
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        account, token = process.stdout.readline().split()
+        client = socketio.Client(reconnection=True, reconnection_delay=0.05, randomization_factor=0)
+        client.connect(
+            f"http://127.0.0.1:{port}",
+            auth={"token": token},
+            namespaces=[f"/{account}_workflows"],
+            transports=["websocket"],
+            retry=True,
+        )
+        client.reconnection = False
+        assert client.connected
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        rest = process.communicate(timeout=10)[0]
+        assert (rest.strip(), process.returncode) == ("ended", 0)
+        assert time.monotonic() - began < 5
+        client.disconnect()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
