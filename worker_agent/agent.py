@@ -18,6 +18,7 @@ from worker_agent.errors import AgentError
 from worker_agent.heartbeat import find_runtimes
 from worker_agent.intake import Intake
 from worker_agent.settings import AgentSettings
+from worker_agent.stopping import StopSignal
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ class Agent:
 
     def __init__(self, boards: Sequence[AgentSettings], on_ready: Callable[[], None] = lambda: None) -> None:
         self._on_ready = on_ready
-        self._stopping = threading.Event()
+        self._stopping = StopSignal()
         runtimes = find_runtimes()
         self._boards = {settings.board_id: Board(settings, runtimes) for settings in boards}
         broker = Broker(boards[0].amqp_url, boards[0].ca_file)
@@ -50,13 +51,21 @@ class Agent:
         try:
             return self._consume(self._app)
         finally:
-            for board in self._boards.values():
-                board.stop(reason)
+            self._stop_boards(reason)
+            self._stopping.close()
 
     def stop(self) -> None:
         """End `run`."""
         self._stopping.set()
         state.should_stop = 0
+
+    def _stop_boards(self, reason: str) -> None:
+        """Stop all boards at the same time: each may need its seconds."""
+        threads = [threading.Thread(target=board.stop, args=(reason,)) for board in self._boards.values()]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
 
     def _consume(self, app: Celery) -> int:
         if self._stopping.is_set():

@@ -5,8 +5,8 @@ One app may serve many boards of one process, since Celery finds the task in the
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,18 +14,20 @@ from celery import Celery, bootsteps
 from celery.exceptions import Reject
 from celery.worker.consumer import Consumer
 from celery.worker.consumer.tasks import Tasks
+from celery.worker.state import maybe_shutdown
 from kombu import Consumer as QueueConsumer
 from kombu import Queue
 
 from worker_agent.broker import TIMEOUT, Broker, explain, wait_after
 from worker_agent.intake import Intake
+from worker_agent.stopping import StopSignal
 from workties.errors import BadMessage
 from workties.messages import EXECUTE_TASK, board_queue, control_queue
 
 logger = logging.getLogger(__name__)
 
 
-def build_app(broker: Broker, intake: Intake, stopping: threading.Event) -> Celery:
+def build_app(broker: Broker, intake: Intake, stopping: StopSignal) -> Celery:
     """An app that consumes what comes for the boards of `intake`.
 
     Args:
@@ -34,6 +36,8 @@ def build_app(broker: Broker, intake: Intake, stopping: threading.Event) -> Cele
     app = Celery("workty-board", broker=broker.url, set_as_current=False)
     app.conf.update(_configuration(broker, intake.board_ids))
     app.conf.worker_consumer = _consumer(intake, stopping)
+    if not broker.is_amqp:
+        app.conf.worker_consumer.loop = staticmethod(_memory_loop)
 
     @app.task(name=EXECUTE_TASK, acks_late=True, reject_on_worker_lost=True, ignore_result=True)
     def execute(assignment: object) -> None:
@@ -63,6 +67,7 @@ def _configuration(broker: Broker, boards: tuple[str, ...]) -> Mapping[str, Any]
         "worker_cancel_long_running_tasks_on_connection_loss": True,
         "worker_hijack_root_logger": False,
         "broker_connection_retry_on_startup": True,
+        "broker_channel_error_retry": True,
         "broker_connection_max_retries": None,
         "broker_connection_timeout": TIMEOUT,
         "broker_transport_options": broker.transport_options,
@@ -75,6 +80,18 @@ def _queue(name: str) -> Queue:
     return Queue(name, exchange="", routing_key=name, no_declare=True)
 
 
+def _memory_loop(obj: Consumer, connection: Any, consumer: Any, blueprint: Any, *_: object) -> None:
+    """What Celery's loop does, for the in-memory transport; Celery's own takes up to 4 s to see a wish to stop."""
+    consumer.on_message = obj.create_task_handler()
+    consumer.consume()
+    obj.on_ready()
+    while blueprint.state == bootsteps.RUN:
+        maybe_shutdown()
+        obj.perform_pending_operations()
+        with contextlib.suppress(TimeoutError):
+            connection.drain_events(timeout=0.1)
+
+
 class _QuorumTasks(Tasks):
     """Consumes assignments. Quorum queues refuse a prefetch count for the whole channel."""
 
@@ -85,8 +102,8 @@ class _QuorumTasks(Tasks):
         return False
 
 
-def _consumer(intake: Intake, stopping: threading.Event) -> type[Consumer]:
-    """Celery's consumer with only the parts a board needs: one connection, two kinds of queues."""
+def _control_queues(intake: Intake) -> type[bootsteps.ConsumerStep]:
+    """The part of Celery's consumer that receives orders."""
 
     class ControlQueues(bootsteps.ConsumerStep):
         """Consumes orders."""
@@ -110,6 +127,12 @@ def _consumer(intake: Intake, stopping: threading.Event) -> type[Consumer]:
             else:
                 message.ack()
 
+    return ControlQueues
+
+
+def _consumer(intake: Intake, stopping: StopSignal) -> type[Consumer]:
+    """Celery's consumer with only the parts a board needs: one connection, two kinds of queues."""
+
     class BoardConsumer(Consumer):
         """Says clearly why the broker refuses, and waits before it tries again."""
 
@@ -122,7 +145,7 @@ def _consumer(intake: Intake, stopping: threading.Event) -> type[Consumer]:
             default_steps = (
                 "celery.worker.consumer.connection:Connection",
                 _QuorumTasks,
-                ControlQueues,
+                _control_queues(intake),
                 "celery.worker.consumer.consumer:Evloop",
             )
 
@@ -135,12 +158,24 @@ def _consumer(intake: Intake, stopping: threading.Event) -> type[Consumer]:
             self._failures = 0
             super().on_ready()
 
+        def register_with_event_loop(self, hub: Any) -> None:
+            """A wish to stop wakes Celery's loop."""
+            super().register_with_event_loop(hub)
+            hub.add_reader(stopping.fileno(), lambda: None)
+
+        def on_connection_error_before_connected(self, exc: Exception) -> None:
+            """Not let in; the publishers, which are not let in either, say why."""
+            self._wait()
+
         def on_connection_error_after_connected(self, exc: Exception) -> None:
-            """Connected, and then refused or cut off."""
-            self._failures = getattr(self, "_failures", 0) + 1
+            """Let in, and then refused or cut off."""
+            super().on_connection_error_after_connected(exc)
             for board in intake.board_ids:
                 logger.warning("%s", explain(exc, board))
-            super().on_connection_error_after_connected(exc)
+            self._wait()
+
+        def _wait(self) -> None:
+            self._failures = getattr(self, "_failures", 0) + 1
             stopping.wait(wait_after(self._failures))
 
     return BoardConsumer
