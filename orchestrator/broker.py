@@ -115,8 +115,8 @@ class BoardSender:
             self._app.send_task(
                 messages.EXECUTE_TASK,
                 [messages.encode(assignment)],
-                exchange="",
-                routing_key=messages.board_queue(assignment.board),
+                queue=Queue(messages.board_queue(assignment.board), exchange="", no_declare=True),
+                declare=[],
                 ignore_result=True,
                 **_PUBLISH,
                 **_DELIVERY,

@@ -1,0 +1,62 @@
+"""`workty board add`: the record and queues of a board, and the commands that give it an account on the broker."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Mapping
+from urllib.parse import unquote, urlsplit
+
+import click
+
+from api.cli.server import prepared_database
+from orchestrator.boards.store import BoardStore
+from orchestrator.broker import BoardSender, server_app
+from orchestrator.core import utc_now
+from orchestrator.errors import BadSettings, ValidationFailed
+from orchestrator.settings import BOTH_URLS, load
+from workties.messages import EVENTS_EXCHANGE
+
+
+def add_board(environ: Mapping[str, str], name: str, *, as_json: bool) -> int:
+    """Add the board and print what is left to do; returns an exit code."""
+    settings = load(environ, required=BOTH_URLS)
+    if not name.strip() or len(name) > 256:
+        raise BadSettings([f"A board's name has 1 to 256 characters, got {name!r}"])
+    sender = BoardSender(server_app(str(settings.amqp_url)))
+    sender.declare()
+    try:
+        board = BoardStore(prepared_database(settings)).add(name, utc_now())
+    except ValidationFailed as error:
+        raise click.ClickException(" ".join(error.problems)) from error
+    sender.add_board(board.id)
+    vhost = unquote(urlsplit(str(settings.amqp_url)).path[1:]) or "/"
+    password = secrets.token_urlsafe(24)
+    commands = account_commands(board.id, password, vhost)
+    if as_json:
+        click.echo(json.dumps({"id": board.id, "name": name, "commands": commands}))
+        return 0
+    click.echo(f"Board '{name}' is added: {board.id}\n\nOn the broker, make its account (shown once):\n")
+    for command in commands:
+        click.echo(f"  {command}")
+    broker_host = urlsplit(str(settings.amqp_url)).hostname
+    click.echo(
+        "\nOn the board:\n\n"
+        f"  export WORKTY_BOARD_ID={board.id}\n"
+        f"  export WORKTY_AMQP_URL=amqp://{board.id}:{password}@{broker_host}/{vhost.replace('/', '%2F')}\n"
+        f"  export WORKTY_SERVER_URL={settings.public_url}\n"
+        "  workty agent"
+    )
+    return 0
+
+
+def account_commands(board_id: str, password: str, vhost: str) -> list[str]:
+    """The commands for the broker's host: an account that can do what a board needs and nothing else."""
+    own = re.escape(board_id)
+    write, read = f"^{EVENTS_EXCHANGE}$", f"^board\\.{own}(\\.control)?$"
+    return [
+        f"rabbitmqctl add_user {board_id} '{password}'",
+        f"rabbitmqctl set_permissions -p '{vhost}' {board_id} '^$' '{write}' '{read}'",
+        f"rabbitmqctl set_topic_permissions -p '{vhost}' {board_id} {EVENTS_EXCHANGE} '^{own}\\.' '^$'",
+    ]

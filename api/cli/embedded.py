@@ -1,0 +1,97 @@
+"""Everything in one process: the embedded database, the in-memory broker, REST and live API, and simulated boards.
+
+For `workty up` and `workty demo`. Nothing is kept when it stops.
+"""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from api.cli.server import core_over
+from api.live.emitter import SocketEmitter
+from api.server import create_app, serve_threaded
+from api.services import assemble
+from api.settings import ApiSettings
+from orchestrator import broker
+from orchestrator.boards.store import INDEXES as BOARD_INDEXES
+from orchestrator.catalogue.packages import PackageLinks, link_secret
+from orchestrator.core import Orchestrator, utc_now
+from orchestrator.database import create_indexes
+from orchestrator.embedded import embedded_database
+from orchestrator.errors import BadSettings, Unavailable
+from orchestrator.runs.store import INDEXES as RUN_INDEXES
+from orchestrator.seed import Seeded, seed
+from orchestrator.settings import ServerSettings
+from worker_agent.agent import SimulatedBoards
+from worker_agent.settings import AgentSettings
+
+BROKER = "memory://localhost/"
+BOARDS = 2
+SLOTS = 2
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises `BadSettings` if the address cannot be listened on, e.g. because it is in use."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise BadSettings([f"{host}:{port} cannot be listened on: {error.strerror}. Choose another --port"]) from error
+
+
+class EmbeddedStack:
+    """The whole of Workty in this process.
+
+    Args:
+        settings: where to listen (port 0 takes a free one), and the first account.
+    """
+
+    def __init__(self, settings: ServerSettings) -> None:
+        listener = listen(settings.host, settings.port)
+        self.url = f"http://{settings.host}:{listener.getsockname()[1]}"
+        self._state = tempfile.TemporaryDirectory(prefix="workty-")
+        database = embedded_database(expire=True)
+        create_indexes(database, RUN_INDEXES, BOARD_INDEXES)
+        self.seeded: Seeded = seed(database, settings.admin_email, settings.admin_password, utc_now())
+        app = broker.server_app(BROKER)
+        sender = broker.BoardSender(app)
+        sender.declare()
+        links = PackageLinks(link_secret(database), self.url)
+        web, socketio = None, None
+
+        def emit(event: str, payload: Mapping[str, Any], namespace: str) -> None:
+            SocketEmitter.for_server(socketio).emit(event, payload, namespace)
+
+        core = core_over(database, sender, emit, links, settings)
+        web, socketio = create_app(assemble(database, core.runs, links, utc_now), ApiSettings(public_url=self.url))
+        self._orchestrator = Orchestrator(core, app, sender)
+        boards = [core.boards.add(f"board-{number}", utc_now()) for number in range(1, BOARDS + 1)]
+        for board in boards:
+            sender.add_board(board.id)
+        self._server = serve_threaded(web, listener)
+        self._boards = SimulatedBoards([self._board(board.id) for board in boards])
+
+    def start(self) -> None:
+        """Start all parts. Raises `Unavailable` if one of them does not start."""
+        self._orchestrator.start()
+        if not self._orchestrator.wait_until_ready(20.0) or not self._boards.start(20.0):
+            raise Unavailable("The embedded stack did not start")
+
+    def stop(self) -> None:
+        """Stop all parts, within 5 s."""
+        self._server.stop()
+        self._boards.stop()
+        self._orchestrator.stop()
+        self._state.cleanup()
+
+    def _board(self, board_id: str) -> AgentSettings:
+        return AgentSettings(
+            amqp_url=BROKER,
+            board_id=board_id,
+            server_url=self.url,
+            state_dir=Path(self._state.name) / board_id,
+            slots=SLOTS,
+        )

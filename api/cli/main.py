@@ -1,0 +1,148 @@
+"""`workty`: the commands, their options and exit codes (0 done, 1 failed, 2 usage or settings)."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import Any
+
+import click
+
+
+class _Problems(click.ClickException):
+    """Wrong settings: one line each, exit code 2."""
+
+    exit_code = 2
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("\n".join(problems))
+        self._problems = problems
+
+    def show(self, file: Any = None) -> None:
+        """Print a line for each problem."""
+        for problem in self._problems:
+            click.echo(f"workty: {problem}", err=True, file=file)
+
+
+@contextmanager
+def _settings_errors(kind: type[Exception]) -> Iterator[None]:
+    try:
+        yield
+    except kind as error:
+        raise _Problems(getattr(error, "problems", (str(error),))) from error
+
+
+def _server_extra() -> None:
+    """Say what to install where a command of the server is called on a board."""
+    try:
+        import flask_restx  # noqa: F401, PLC0415
+        import pymongo  # noqa: F401, PLC0415
+    except ImportError as error:
+        raise click.ClickException(
+            f"{error.name} is not installed. Install the server: pip install 'workty[server]'"
+        ) from error
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("workty"), prog_name="workty")
+def main() -> None:
+    """Job orchestration for fleets of single-board computers.
+
+    Try it with nothing installed: workty demo, or workty up.
+    """
+
+
+@main.command()
+@click.option("--host", default=None, help="Address to listen on.  [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65535), default=None, help="Port; 0 takes a free one.  [default: 9999]")
+def up(host: str | None, port: int | None) -> None:
+    """Start everything in this process and leave it running: REST, live API, orchestrator, two simulated boards.
+
+    Nothing is kept when it stops. The first account is WORKTY_ADMIN_EMAIL with WORKTY_ADMIN_PASSWORD.
+    """
+    _server_extra()
+    from api.cli.up import serve_embedded  # noqa: PLC0415
+    from orchestrator.errors import BadSettings  # noqa: PLC0415
+
+    with _settings_errors(BadSettings):
+        sys.exit(serve_embedded(_environment(host, port)))
+
+
+@main.command()
+def demo() -> None:
+    """Run a sample workflow on simulated boards and watch it complete."""
+    _server_extra()
+    from api.cli.demo import run_demo  # noqa: PLC0415
+
+    sys.exit(run_demo())
+
+
+@main.command()
+@click.option("--host", default=None, help="Address to listen on.  [default: WORKTY_HOST or 127.0.0.1]")
+@click.option("--port", type=click.IntRange(1, 65535), default=None, help="Port.  [default: WORKTY_PORT or 9999]")
+@click.option("--threads", type=click.IntRange(4, 1024), default=64, show_default=True, help="One per open websocket.")
+def api(host: str | None, port: int | None, threads: int) -> None:
+    """Serve REST and the live API. Needs WORKTY_AMQP_URL and WORKTY_MONGO_URL; any number may run."""
+    _server_extra()
+    from api.cli.server import serve_api  # noqa: PLC0415
+
+    _serve(lambda environ: serve_api(environ, threads), _environment(host, port))
+
+
+@main.command()
+def orchestrator() -> None:
+    """Run the orchestrator. Needs WORKTY_AMQP_URL and WORKTY_MONGO_URL; any number may run."""
+    _server_extra()
+    from api.cli.server import serve_orchestrator  # noqa: PLC0415
+
+    _serve(serve_orchestrator, dict(os.environ))
+
+
+@main.command()
+def agent() -> None:
+    """Run a board's agent. Needs WORKTY_AMQP_URL, WORKTY_BOARD_ID and WORKTY_SERVER_URL (see: workty board add)."""
+    from worker_agent.agent import serve  # noqa: PLC0415
+    from worker_agent.errors import BadSettings  # noqa: PLC0415
+    from worker_agent.settings import load  # noqa: PLC0415
+
+    with _settings_errors(BadSettings):
+        settings = load(os.environ)
+    sys.exit(serve(settings))
+
+
+@main.group()
+def board() -> None:
+    """Boards of the fleet."""
+
+
+@board.command("add")
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="For scripts: one JSON object with id and commands.")
+def board_add(name: str, as_json: bool) -> None:
+    """Add a board and print how to give it its account on the broker and its settings."""
+    _server_extra()
+    from api.cli.board import add_board  # noqa: PLC0415
+
+    _serve(lambda environ: add_board(environ, name, as_json=as_json), dict(os.environ))
+
+
+def _environment(host: str | None, port: int | None) -> dict[str, str]:
+    given = {"WORKTY_HOST": host, "WORKTY_PORT": None if port is None else str(port)}
+    return dict(os.environ) | {name: value for name, value in given.items() if value is not None}
+
+
+def _serve(command: Callable[[dict[str, str]], int], environ: dict[str, str]) -> None:
+    """Run a command of the server; what it cannot reach is one clear line and exit code 1."""
+    from orchestrator.errors import BadSettings, OrchestratorError  # noqa: PLC0415
+
+    with _settings_errors(BadSettings):
+        try:
+            code = command(environ)
+        except BadSettings:
+            raise
+        except OrchestratorError as error:
+            raise click.ClickException(str(error)) from error
+    sys.exit(code)

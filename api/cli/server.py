@@ -1,0 +1,117 @@
+"""The processes of a real server: `workty api` and `workty orchestrator`, over RabbitMQ and MongoDB."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from celery import Celery
+from pymongo.database import Database
+from pymongo.errors import PyMongoError
+
+from api.cli.stopping import log_to_stderr, stop_on_signals
+from api.live.announcer import Announcer, Emit
+from api.live.emitter import SocketEmitter
+from api.server import create_app, serve_gunicorn
+from api.services import assemble
+from api.settings import ApiSettings
+from orchestrator import broker
+from orchestrator.boards.store import INDEXES as BOARD_INDEXES
+from orchestrator.catalogue.packages import PackageLinks, link_secret
+from orchestrator.core import Core, Orchestrator, build_core, utc_now
+from orchestrator.database import connect, create_indexes
+from orchestrator.errors import Unavailable
+from orchestrator.runs.reconcile import Timing
+from orchestrator.runs.store import INDEXES as RUN_INDEXES
+from orchestrator.runs.vocabulary import StoredPackage
+from orchestrator.seed import seed
+from orchestrator.settings import BOTH_URLS, ServerSettings, load
+from workties.messages import Package
+
+log = logging.getLogger(__name__)
+
+
+def serve_api(environ: Mapping[str, str], threads: int) -> int:
+    """Serve REST and the live API until SIGTERM; returns an exit code."""
+    settings = load(environ, required=BOTH_URLS)
+    log_to_stderr(settings.log_level)
+    database = prepared_database(settings)
+    seeded = seed(database, settings.admin_email, settings.admin_password, utc_now())
+    if seeded.generated_password is not None:
+        log.warning("First account %s, password (shown once): %s", settings.admin_email, seeded.generated_password)
+    app = broker.server_app(str(settings.amqp_url))
+    sender = broker.BoardSender(app)
+    try:
+        sender.declare()
+    except Unavailable as error:
+        log.warning("%s; commands are stored and carried out later", error)
+    links = PackageLinks(link_secret(database), settings.public_url)
+    web, socketio = None, None
+
+    def emit(event: str, payload: Mapping[str, Any], namespace: str) -> None:
+        SocketEmitter.for_server(socketio).emit(event, payload, namespace)
+
+    core = core_over(database, sender, emit, links, settings)
+    api_settings = ApiSettings(public_url=settings.public_url, message_queue=settings.amqp_url)
+    web, socketio = create_app(assemble(database, core.runs, links, utc_now), api_settings)
+    log.info("REST and live API: http://%s:%d/api/v1", settings.host, settings.port)
+    serve_gunicorn(web, settings.host, settings.port, threads)
+    return 0
+
+
+def serve_orchestrator(environ: Mapping[str, str]) -> int:
+    """Run the orchestrator until SIGTERM; returns an exit code."""
+    settings = load(environ, required=BOTH_URLS)
+    log_to_stderr(settings.log_level)
+    stopping = stop_on_signals()
+    database = prepared_database(settings)
+    app = broker.server_app(str(settings.amqp_url))
+    emitter = SocketEmitter.over_queue(str(settings.amqp_url))
+    links = PackageLinks(link_secret(database), settings.public_url)
+    sender = broker.BoardSender(app)
+    core = core_over(database, sender, emitter.emit, links, settings)
+    orchestrator = Orchestrator(core, app, sender)
+    orchestrator.start()
+    if orchestrator.wait_until_ready(10.0):
+        log.info("The orchestrator listens to the boards")
+    stopping.wait()
+    orchestrator.stop()
+    return 0
+
+
+def prepared_database(settings: ServerSettings) -> Database[dict[str, Any]]:
+    """The database with its indexes. Raises `Unavailable`."""
+    database = connect(str(settings.mongo_url))
+    try:
+        create_indexes(database, RUN_INDEXES, BOARD_INDEXES)
+    except PyMongoError as error:
+        raise Unavailable(f"MongoDB at {settings.redacted()['mongo_url']} ({type(error).__name__})") from error
+    return database
+
+
+def core_over(
+    database: Database[dict[str, Any]],
+    sender: broker.BoardSender,
+    emit: Emit,
+    links: PackageLinks,
+    settings: ServerSettings,
+) -> Core:
+    """The core of a process, which tells what happens through `emit`."""
+    timing = Timing(
+        heartbeat=timedelta(seconds=settings.heartbeat_timeout_seconds),
+        lost_after=timedelta(seconds=settings.lost_after_seconds),
+    )
+
+    def link(package: StoredPackage) -> Package:
+        url, ends = links.url(package.sha256, utc_now())
+        return Package(package.sha256, package.size, url, ends.isoformat())
+
+    return build_core(database, sender, Announcer(emit), link, timing=timing)
+
+
+def board_broker(settings: ServerSettings) -> tuple[Celery, broker.BoardSender]:
+    """The broker as commands about boards need it."""
+    app = broker.server_app(str(settings.amqp_url))
+    return app, broker.BoardSender(app)
