@@ -40,7 +40,6 @@ MAX_DIRECTORY_BYTES = 1024 * 1024
 _RATIO_FLOOR = 1024 * 1024
 _CHUNK = 64 * 1024
 _ENCRYPTED = 0x1 | 0x40 | 0x2000
-_EPOCH = (1980, 1, 1, 0, 0, 0)
 #: What the zip reader raises for archives that are broken or use what it does not know.
 _BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, NotImplementedError, OverflowError)
 
@@ -135,7 +134,7 @@ def pack(directory: Path) -> bytes:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(_files(directory), key=lambda found: found.relative_to(directory).as_posix()):
             mode = stat.S_IFREG | (0o755 if path.stat().st_mode & stat.S_IXUSR else 0o644)
-            info = zipfile.ZipInfo(path.relative_to(directory).as_posix(), _EPOCH)
+            info = zipfile.ZipInfo(path.relative_to(directory).as_posix())  # dated 1980-01-01
             info.create_system = 3
             info.external_attr = mode << 16
             archive.writestr(info, path.read_bytes(), zipfile.ZIP_DEFLATED)

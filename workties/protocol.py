@@ -124,7 +124,7 @@ def encode_line(line: Line) -> bytes:
         BadMessage: a value in it is no plain JSON, nests too deep or is too large; names the field.
     """
     body = encode(line)
-    for name in ("memory", "output"):
+    for name in ("memory", "output", "progress"):
         checks.plain(body.get(name), name, limit=MAX_STATE_BYTES)
     return _json({"type": _TYPES[type(line)], **body}) + b"\n"
 
@@ -195,4 +195,4 @@ def _clean(text: str) -> str:
 
 
 def _json(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+    return json.dumps(value, separators=(",", ":")).encode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import stat
 import struct
 import zipfile
@@ -196,7 +197,11 @@ def test_a_package_is_unpacked_with_plain_modes(tmp_path: Path) -> None:
         (entry("main.py", stat.S_IFREG | 0o600), b"print()"),
         (entry("empty/", stat.S_IFDIR | 0o700), b""),
     )
-    package.unpack(data, tmp_path / "target")
+    umask = os.umask(0o077)
+    try:
+        package.unpack(data, tmp_path / "target")
+    finally:
+        os.umask(umask)
     modes = {
         path.relative_to(tmp_path / "target").as_posix(): stat.S_IMODE(path.stat().st_mode)
         for path in (tmp_path / "target").rglob("*")
@@ -314,6 +319,13 @@ def test_the_same_files_always_give_the_same_package(tmp_path: Path) -> None:
     second = files(tmp_path / "two")
     (second / "lib" / "a.py").chmod(0o600)
     assert package.pack(second) == first
+
+
+def test_files_are_packed_in_the_order_of_their_names(tmp_path: Path) -> None:
+    for number in range(50):
+        (tmp_path / f"{number * 37 % 50}.txt").touch()
+    with zipfile.ZipFile(io.BytesIO(package.pack(tmp_path))) as archive:
+        assert archive.namelist() == sorted(f"{number}.txt" for number in range(50))
 
 
 def test_a_package_holds_the_files_but_nothing_hidden(tmp_path: Path) -> None:

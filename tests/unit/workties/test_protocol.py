@@ -96,6 +96,8 @@ def test_what_cannot_be_written_as_json_names_its_field() -> None:
         protocol.encode_line(StateLine("a", {"x": {1, 2}}))
     with pytest.raises(BadMessage, match="output: expected at most"):
         protocol.encode_line(OutputLine({"x": "y" * MAX_STATE_BYTES}))
+    with pytest.raises(BadMessage, match="progress: expected plain JSON"):
+        protocol.encode_line(ProgressLine(float("nan")))
 
 
 def test_only_a_pause_asks_to_pause() -> None:
