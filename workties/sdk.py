@@ -86,7 +86,7 @@ class Workty:
         self.properties: dict[str, Any] = {**self.defaults, **given.properties}
         self.memory: dict[str, Any] = dict(given.checkpoint.memory) if given.checkpoint else {}
         self.output: dict[str, Any] = self.memory.pop(_OUTPUT, {})
-        self.state = ""
+        self.state = given.checkpoint.state if given.checkpoint else ""
         self._checkpoint = given.checkpoint
         self._channel = channel
 

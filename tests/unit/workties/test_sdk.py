@@ -30,6 +30,7 @@ class Copy(Workty):
     defaults = {"files": 2}
 
     def on_resume(self, state):
+        assert self.state == state
         self.log(f"again {state} with {self.memory} and {self.output}")
 
     def on_enter_listing(self):
