@@ -15,13 +15,13 @@ as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; elif has sudo && sudo -n true 2>/dev/null; then sudo -n "$@"; else return 1; fi
 }
 
-# Install Debian packages; 1 if this is no Debian or we may not.
+# Install Debian packages, with fresh lists if it does not work without; 1 if this is no Debian or we may not.
 apt_install() {
     has apt-get && as_root true || return 1
     say "installing $*"
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" >&2 && return
-    as_root apt-get update -qq >&2 &&
-        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" >&2
+    set -- as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@"
+    "$@" >/dev/null 2>&1 && return
+    as_root apt-get update -qq >/dev/null && "$@" >/dev/null
 }
 
 make_venv() {

@@ -165,8 +165,13 @@ class RealStack:
 
         Raises:
             requests.HTTPError: the answer is not 2xx; the message has its body.
+            RuntimeError: there is no answer; the message has the processes' last words.
         """
-        answer = requests.request(method, f"{self.url}/api/v1{path}", json=body, auth=login, timeout=REQUEST_SECONDS)
+        address = f"{self.url}/api/v1{path}"
+        try:
+            answer = requests.request(method, address, json=body, auth=login, timeout=REQUEST_SECONDS)
+        except requests.RequestException as error:
+            raise RuntimeError(f"{method} {path}: {error}\n{self.tails()}") from error
         if not answer.ok:
             raise requests.HTTPError(f"{method} {path}: {answer.status_code} {answer.text}", response=answer)
         return answer.json() if answer.content else None
