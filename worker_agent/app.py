@@ -158,6 +158,11 @@ def _consumer(intake: Intake, stopping: StopSignal) -> type[Consumer]:
             self._failures = 0
             super().on_ready()
 
+        def ensure_connected(self, conn: Any) -> Any:
+            """One try; Celery's own tries wait longer and longer, and the server counts a silent board as lost."""
+            conn.connect()
+            return conn
+
         def register_with_event_loop(self, hub: Any) -> None:
             """A wish to stop wakes Celery's loop."""
             super().register_with_event_loop(hub)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +13,9 @@ from kombu import Connection
 
 #: Seconds to wait for a connection, and for the broker's confirmation of an event.
 TIMEOUT = 5.0
-#: Waits between two tries to connect, seconds: the first and the longest; each is twice the one before.
-FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
+#: Waits between two tries to connect, seconds: the first and the longest; each is twice the one before. When the
+#: broker comes back, a board must be heard before the server calls it disconnected (10 s).
+FIRST_WAIT, LONGEST_WAIT = 0.5, 5.0
 #: Seconds after which a silent connection counts as lost.
 HEARTBEAT = 30
 
@@ -68,5 +70,5 @@ def explain(error: BaseException, board: str) -> str:
 
 
 def wait_after(failures: int) -> float:
-    """Seconds to wait after so many failures in a row."""
-    return min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(failures - 1, 10))
+    """Seconds to wait after so many failures in a row; a fleet does not come back in one moment."""
+    return min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(failures - 1, 10)) * random.uniform(0.7, 1.0)  # noqa: S311

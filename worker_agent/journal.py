@@ -33,7 +33,7 @@ from workties.messages import (
     parse_checkpoint,
 )
 
-#: How many ended attempts are remembered, so that a second delivery is answered and not run.
+#: Ended attempts that are remembered, so that a second delivery is answered and not run.
 KEPT_ATTEMPTS = 1000
 #: Numbers set aside for progress events, which are numbered without a write.
 _RESERVE = 32
@@ -77,14 +77,24 @@ class Journal:
         board: id of the board.
         now: the time as ISO 8601 text, for the `at` of events.
         on_event: called after an event was stored (without the lock).
+        kept_attempts: how many ended attempts are remembered.
     """
 
-    def __init__(self, path: Path, board: str, now: Callable[[], str], on_event: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        board: str,
+        now: Callable[[], str],
+        on_event: Callable[[], None],
+        *,
+        kept_attempts: int = KEPT_ATTEMPTS,
+    ) -> None:
         self.board = board
         #: Transactions written so far; each costs the flash of a board some life.
         self.writes = 0
         self._now = now
         self._on_event = on_event
+        self._kept = kept_attempts
         self._lock = threading.RLock()
         self._confirmed: set[int] = set()
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -300,7 +310,7 @@ class Journal:
         ids = set(self._confirmed)
         self._db.executemany("DELETE FROM outbox WHERE id = ? AND kept = 0", [(found,) for found in ids])
         self._db.executemany("UPDATE outbox SET sent = 1 WHERE id = ?", [(found,) for found in ids])
-        if self._known > KEPT_ATTEMPTS * 1.1:
+        if self._known > self._kept * 1.1:
             self._prune()
         return ids
 
@@ -309,7 +319,7 @@ class Journal:
         old = self._db.execute(
             "SELECT a.run, a.instance, a.attempt FROM attempts a JOIN outbox o USING (run, instance, attempt)"
             " WHERE a.phase = 'ended' AND o.sent = 1 ORDER BY a.number LIMIT ?",
-            (self._known - KEPT_ATTEMPTS,),
+            (self._known - self._kept,),
         ).fetchall()
         self._db.executemany("DELETE FROM attempts WHERE run = ? AND instance = ? AND attempt = ?", old)
         self._db.executemany("DELETE FROM outbox WHERE run = ? AND instance = ? AND attempt = ?", old)

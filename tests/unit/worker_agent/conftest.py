@@ -1,0 +1,59 @@
+"""An assignment to begin with, and a journal on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from worker_agent.journal import Journal
+from workties.messages import Assignment, Limits, Program
+
+
+@pytest.fixture
+def assignment() -> Callable[..., Assignment]:
+    """Makes assignments; every field may be given."""
+
+    def make(**values: Any) -> Assignment:
+        found: dict[str, Any] = {
+            "id": "m1",
+            "at": "2026-01-01T00:00:00.000Z",
+            "board": "board-01",
+            "run": "run-1",
+            "instance": "instance-1",
+            "attempt": 1,
+            "seq": 1,
+            "workflow": "workflow-1",
+            "workty": Program("w1", "tested", "1", "python", "main.py"),
+            "package": None,
+            "properties": (),
+            "checkpoint": None,
+            "limits": Limits(),
+            **values,
+        }
+        return Assignment(**found)
+
+    return make
+
+
+@pytest.fixture
+def open_journal(tmp_path: Path) -> Iterator[Callable[..., Journal]]:
+    """Opens the journal of this test, as often as the board starts."""
+    opened: list[Journal] = []
+
+    def begin(**values: Any) -> Journal:
+        if opened:
+            opened.pop().close()
+        opened.append(Journal(tmp_path / "journal.db", "board-01", lambda: "now", lambda: None, **values))
+        return opened[0]
+
+    yield begin
+    for journal in opened:
+        journal.close()
+
+
+@pytest.fixture
+def journal(open_journal: Callable[..., Journal]) -> Journal:
+    return open_journal()
