@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from collections.abc import Callable
 from threading import Thread
 from typing import Any
 
@@ -87,11 +88,13 @@ class _QuietHandler(WSGIRequestHandler):
         log.debug(message, *args)
 
 
-def serve_gunicorn(app: Flask, host: str, port: int, threads: int) -> None:
+def serve_gunicorn(make_app: Callable[[], Flask], host: str, port: int, threads: int) -> None:
     """Serve with one gunicorn worker of `threads` threads until SIGTERM or SIGINT; then end within 5 s.
 
-    A websocket occupies a thread as long as it is open. Raises SystemExit if gunicorn cannot serve, e.g. because the
-    port is taken.
+    A websocket occupies a thread as long as it is open.
+
+    Args:
+        make_app: makes the application, in the worker: connections and threads do not survive the fork.
     """
     options = {
         "bind": f"{host}:{port}",
@@ -105,7 +108,7 @@ def serve_gunicorn(app: Flask, host: str, port: int, threads: int) -> None:
     }
     server = os.getpid()
     try:
-        _Gunicorn(app, options).run()
+        _Gunicorn(make_app, options).run()
     except SystemExit as ended:
         # Its worker is a fork of this process and ends in the same way; only the server goes on behind this call.
         if ended.code or os.getpid() != server:
@@ -113,8 +116,8 @@ def serve_gunicorn(app: Flask, host: str, port: int, threads: int) -> None:
 
 
 class _Gunicorn(BaseApplication):  # type: ignore[misc]
-    def __init__(self, app: Flask, options: dict[str, Any]) -> None:
-        self._app = app
+    def __init__(self, make_app: Callable[[], Flask], options: dict[str, Any]) -> None:
+        self._make_app = make_app
         self._options = options
         super().__init__()
 
@@ -123,4 +126,4 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
             self.cfg.set(name, value)
 
     def load(self) -> Flask:
-        return self._app
+        return self._make_app()

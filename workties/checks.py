@@ -32,6 +32,8 @@ def text(body: Body, field: str, *, limit: int = 256, empty: bool = False) -> st
     value = body.get(field)
     if not isinstance(value, str) or len(value) > limit or not (value or empty):
         raise wrong(field, f"a text of up to {limit} characters", value)
+    if not _is_unicode(value):
+        raise wrong(field, "a text without half surrogate pairs", value)
     return value
 
 
@@ -130,6 +132,15 @@ def depth(value: object) -> int:
             break
         found += 1
     return found
+
+
+def _is_unicode(value: str) -> bool:
+    """JSON can spell half of a surrogate pair, which UTF-8, and so BSON, cannot."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _children(entry: Mapping[str, object] | list[object] | tuple[object, ...]) -> list[object]:

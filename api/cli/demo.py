@@ -52,11 +52,11 @@ def sample_steps() -> list[Sample]:
     """The steps; NodeJS ones only where node is."""
     node = "with-delay-node" if shutil.which("node") else "with-delay"
     return [
-        ("check the tools", "without-delay", None),
-        ("warm the oven", "with-delay", 1.5),
-        ("mix the dough", node, 1.5),
+        ("check tools", "without-delay", None),
+        ("warm oven", "with-delay", 1.5),
+        ("mix dough", node, 1.5),
         ("bake", "with-delay", 2.0),
-        ("cool down", node, 1.0),
+        ("cool", node, 1.0),
         ("serve", "without-delay", None),
     ]
 
@@ -153,8 +153,8 @@ def _show(progress: Progress, step: ShownStep, found: Mapping[str, Any]) -> None
 
 def _summary(steps: list[ShownStep], state: str) -> Table:
     table = Table(title=f"Workflow 'Bake bread': {state}", title_style=COLOURS.get(state, "red"), box=box.SIMPLE)
-    for column in ("#", "step", "workty", "state", "board", "attempts", "time"):
-        table.add_column(column, justify="right" if column in {"#", "attempts", "time"} else "left", no_wrap=True)
+    for column in ("#", "step", "workty", "state", "board", "attempt", "time"):
+        table.add_column(column, justify="right" if column in {"#", "attempt", "time"} else "left", no_wrap=True)
     for number, step in enumerate(steps, start=1):
         colour = COLOURS.get(step.state, "white")
         shown = f"[{colour}]{step.state}[/] {step.reason}".rstrip()

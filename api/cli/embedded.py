@@ -60,7 +60,6 @@ class EmbeddedStack:
         sender = broker.BoardSender(app)
         sender.declare()
         links = PackageLinks(link_secret(database), self.url)
-        web, socketio = None, None
 
         def emit(event: str, payload: Mapping[str, Any], namespace: str) -> None:
             SocketEmitter.for_server(socketio).emit(event, payload, namespace)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from celery import Celery
+from flask import Flask
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
@@ -41,14 +41,21 @@ def serve_api(environ: Mapping[str, str], threads: int) -> int:
     seeded = seed(database, settings.admin_email, settings.admin_password, utc_now())
     if seeded.generated_password is not None:
         log.warning("First account %s, password (shown once): %s", settings.admin_email, seeded.generated_password)
-    app = broker.server_app(str(settings.amqp_url))
-    sender = broker.BoardSender(app)
+    database.client.close()
+    log.info("REST and live API: http://%s:%d/api/v1", settings.host, settings.port)
+    serve_gunicorn(lambda: web_application(settings), settings.host, settings.port, threads)
+    return 0
+
+
+def web_application(settings: ServerSettings) -> Flask:
+    """REST and live API over RabbitMQ and MongoDB, with connections of their own."""
+    database = connect(str(settings.mongo_url))
+    sender = broker.BoardSender(broker.server_app(str(settings.amqp_url)))
     try:
         sender.declare()
     except Unavailable as error:
         log.warning("%s; commands are stored and carried out later", error)
     links = PackageLinks(link_secret(database), settings.public_url)
-    web, socketio = None, None
 
     def emit(event: str, payload: Mapping[str, Any], namespace: str) -> None:
         SocketEmitter.for_server(socketio).emit(event, payload, namespace)
@@ -56,9 +63,7 @@ def serve_api(environ: Mapping[str, str], threads: int) -> int:
     core = core_over(database, sender, emit, links, settings)
     api_settings = ApiSettings(public_url=settings.public_url, message_queue=settings.amqp_url)
     web, socketio = create_app(assemble(database, core.runs, links, utc_now), api_settings)
-    log.info("REST and live API: http://%s:%d/api/v1", settings.host, settings.port)
-    serve_gunicorn(web, settings.host, settings.port, threads)
-    return 0
+    return web
 
 
 def serve_orchestrator(environ: Mapping[str, str]) -> int:
@@ -109,9 +114,3 @@ def core_over(
         return Package(package.sha256, package.size, url, ends.isoformat())
 
     return build_core(database, sender, Announcer(emit), link, timing=timing)
-
-
-def board_broker(settings: ServerSettings) -> tuple[Celery, broker.BoardSender]:
-    """The broker as commands about boards need it."""
-    app = broker.server_app(str(settings.amqp_url))
-    return app, broker.BoardSender(app)

@@ -25,13 +25,13 @@ from api.server import serve_gunicorn
 world = conftest.new_world()
 issued = world.admin.post("/tokens").get_json()
 print(issued["accountId"], issued["token"], flush=True)
-serve_gunicorn(world.app, "127.0.0.1", {port}, threads=4)
+serve_gunicorn(lambda: world.app, "127.0.0.1", {port}, threads=4)
 print("ended", flush=True)
 """
 
 
 def test_threads_answer_in_http_1_1(world: Any) -> None:
-    server = serve_threaded(world.app, "127.0.0.1", 0)
+    server = serve_threaded(world.app, socket.create_server(("127.0.0.1", 0)))
     try:
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
         connection.request("GET", "/healthz")
@@ -44,7 +44,7 @@ def test_threads_answer_in_http_1_1(world: Any) -> None:
 
 
 def test_a_stopped_server_refuses_connections(world: Any) -> None:
-    server = serve_threaded(world.app, "127.0.0.1", 0)
+    server = serve_threaded(world.app, socket.create_server(("127.0.0.1", 0)))
     server.stop()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", server.port), timeout=5)

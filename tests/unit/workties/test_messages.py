@@ -298,3 +298,14 @@ def test_an_error_shows_only_the_beginning_of_what_came() -> None:
     with pytest.raises(BadMessage) as caught:
         parse_event({**over_the_wire(completed()), "board": "b" * 100_000})
     assert len(caught.value.reason) < 200
+
+
+def test_a_text_that_utf_8_cannot_write_is_refused_and_its_field_named() -> None:
+    body = messages.encode(
+        messages.Failed(
+            id="1", at="2026", board="b", run="r", instance="i", attempt=1, seq=1,
+            reason=messages.Reason("exit", ""), last_output=("fine", "half a pair \ud800"),
+        )
+    )  # fmt: skip
+    with pytest.raises(BadMessage, match=r"lastOutput\[1\]: expected a text without half surrogate pairs"):
+        messages.parse_event(body)
