@@ -1,4 +1,4 @@
-"""Carries the core's live messages to Flask-SocketIO: the server in this process, or those behind a message queue."""
+"""Carries live messages to Flask-SocketIO: the server in this process, or those behind a message queue."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CHANNEL = "workty-live"
 
 
 class SocketEmitter:
-    """An `orchestrator.live.Emitter`."""
+    """Sends events to all sockets of a namespace."""
 
     def __init__(self, socketio: SocketIO) -> None:
         self._socketio = socketio

@@ -10,6 +10,8 @@ from orchestrator import errors
 
 UNEXPECTED = "Unexpected error, please check request parameters or contact with our support service"
 
+_NO = (500, "UnexpectedError")
+
 #: Status and name of errors that have one of their own; all others are "no" with a code.
 _KINDS: Mapping[type[errors.OrchestratorError], tuple[int, str]] = {
     errors.BadParameter: (400, "BadDigest"),
@@ -23,9 +25,7 @@ def live_error(error: Exception, settings: ApiSettings) -> dict[str, Any]:
     """The `err` object of an error. What nobody foresaw is told without internals."""
     known = isinstance(error, errors.OrchestratorError)
     code = error.code if isinstance(error, errors.OrchestratorError) else 1
-    status, name = (500, "UnexpectedError")
-    if isinstance(error, errors.OrchestratorError) and code is None:
-        status, name = _KINDS.get(type(error), (500, "UnexpectedError"))
+    status, name = next((_KINDS[kind] for kind in type(error).__mro__ if code is None and kind in _KINDS), _NO)
     message = str(error) if known else UNEXPECTED
     body: dict[str, Any] = {
         "code": "" if code is None else code,

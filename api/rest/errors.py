@@ -72,7 +72,7 @@ def failure_of(error: Exception) -> Failure:
         error = errors.TooLarge()
     if isinstance(error, HTTPException):
         return _failure_of_http(error)
-    status = _STATUS.get(type(error)) if isinstance(error, errors.OrchestratorError) else None
+    status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), None)
     if not isinstance(error, errors.OrchestratorError) or status is None:
         log.error("A request failed", exc_info=error)
         return Failure(500, UNEXPECTED, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from queue import Queue
 from typing import Any
@@ -17,7 +18,7 @@ UNKNOWN = "5f" * 12
 
 @pytest.fixture
 def server(world: Any) -> Iterator[ThreadedServer]:
-    server = serve_threaded(world.app, "127.0.0.1", 0)
+    server = serve_threaded(world.app, socket.create_server(("127.0.0.1", 0)))
     yield server
     server.stop()
 

@@ -57,7 +57,9 @@ def test_gunicorn_ends_within_five_seconds_though_a_websocket_is_open() -> None:
     try:
         assert process.stdout is not None
         account, token = process.stdout.readline().split()
-        client = socketio.Client(reconnection=True, reconnection_delay=0.05, randomization_factor=0)
+        client = socketio.Client(
+            reconnection_attempts=200, reconnection_delay=0.05, reconnection_delay_max=0.05, randomization_factor=0
+        )
         client.connect(
             f"http://127.0.0.1:{port}",
             auth={"token": token},
