@@ -1,0 +1,74 @@
+"""What a user does, on the embedded stack and on the real one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.acceptance.user import User, assert_legal
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+NewUser = Callable[[str], User]
+
+
+def test_a_workflow_of_ten_instances_completes_and_its_owner_hears_every_change_in_order(
+    server_url: str, new_user: NewUser
+) -> None:
+    user, stranger = new_user(server_url), new_user(server_url)
+    kinds = ["without-delay", ("with-delay", {"delay": 0.3}), "without-delay", ("with-delay-node", {"delay": 0.2})]
+    workflow = user.workflow(*(kinds[number % len(kinds)] for number in range(10)))
+    assert user.states(workflow) == ["initial"] * 10
+    user.run(workflow)
+    last = user.until_run(workflow, "completed", "failed")
+    assert user.states(workflow) == ["completed"] * 10
+    changes = user.changes(workflow)
+    assert_legal(changes)
+    assert [change["worktyInstance"]["state"] for change in changes] == ["waiting", "running", "completed"] * 10
+    assert [change.get("workflowCompleted") for change in changes] == [None] * 29 + [True]
+    assert last["run"]["finished"] is not None
+    progress = [message["worktyInstance"]["progress"] for message in user.progress(workflow)]
+    assert progress
+    assert all(0 <= fraction <= 1 for fraction in progress)
+    assert stranger.messages == []
+
+
+def test_a_workflow_pauses_resumes_and_stops_as_it_is_told(server_url: str, new_user: NewUser) -> None:
+    user = new_user(server_url)
+    workflow = user.workflow("without-delay", ("with-delay", {"delay": 60}), "without-delay")
+    user.run(workflow)
+    user.until_step(workflow, 1, "running")
+    user.run(workflow)
+    user.pause(workflow)
+    user.until_run(workflow, "paused")
+    assert user.states(workflow) == ["completed", "paused", "initial"]
+    user.run(workflow)
+    user.hears(workflow, lambda change: change["worktyInstance"]["attempt"] == 2, "a second attempt")
+    user.stop(workflow)
+    user.until_run(workflow, "stopped")
+    assert user.states(workflow) == ["completed", "stopped", "initial"]
+    assert_legal(user.changes(workflow))
+
+
+def test_what_cannot_run_is_refused_with_a_reason(server_url: str, new_user: NewUser) -> None:
+    user = new_user(server_url)
+    empty = user.workflow()
+    refused = user.answer("PUT", f"/workflows/{empty}/running")
+    assert refused.status_code == 409
+    assert refused.json()["error"]["code"] == 20
+    assert "no workty instances" in refused.json()["error"]["message"]
+    unknown = user.answer("POST", f"/workflows/{empty}/worktiesInstances", {"worktyId": "0" * 24})
+    assert unknown.status_code == 404
+    assert user.answer("PUT", f"/workflows/{'0' * 24}/running").status_code == 404
+
+
+def test_many_workflows_of_many_accounts_share_four_slots(server_url: str, new_user: NewUser) -> None:
+    users = [new_user(server_url) for _ in range(3)]
+    workflows = [(user, user.workflow("without-delay", "without-delay")) for user in users for _ in range(3)]
+    for user, workflow in workflows:
+        user.run(workflow)
+    for user, workflow in workflows:
+        user.until_run(workflow, "completed", "failed")
+        assert user.states(workflow) == ["completed", "completed"]
+        assert_legal(user.changes(workflow))
