@@ -22,6 +22,7 @@ TEXT_LIMIT = 4096
 
 _ID = re.compile(r"[0-9a-fA-F]{24}")
 _INT64 = 2**63
+_UNSTORABLE = "texts must be valid Unicode, whole numbers fit 64 bits, and no key may be '$ref' or have a NUL"
 
 
 def object_id(text: object) -> ObjectId:
@@ -94,7 +95,7 @@ class Values:
             self.wrong(f"Path `{name}` cannot be stored: {error.reason}.")
             return None
         if not _storable(value):
-            self.wrong(f"Path `{name}` cannot be stored: texts must be valid Unicode, whole numbers fit 64 bits.")
+            self.wrong(f"Path `{name}` cannot be stored: {_UNSTORABLE}.")
         return value
 
     def wrong(self, problem: str) -> None:
@@ -119,5 +120,10 @@ def _storable(value: Any) -> bool:
     if isinstance(value, list):
         return all(_storable(entry) for entry in value)
     if isinstance(value, dict):
-        return all(_encodable(key) and "\0" not in key and _storable(entry) for key, entry in value.items())
+        return all(_storable_key(key) and _storable(entry) for key, entry in value.items())
     return True
+
+
+def _storable_key(key: str) -> bool:
+    # The driver reads an object with $ref as a reference, not as what was stored.
+    return _encodable(key) and "\0" not in key and key != "$ref"

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from api.rest.errors import UNEXPECTED
 from api.settings import ApiSettings
 from orchestrator import errors
-
-UNEXPECTED = "Unexpected error, please check request parameters or contact with our support service"
 
 _NO = (500, "UnexpectedError")
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
-from queue import Queue
+from contextlib import suppress
+from queue import Empty, Queue
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import socketio
 
 from api.live.emitter import SocketEmitter
-from api.server import ThreadedServer, serve_threaded
+from api.server import ThreadedServer, create_app, serve_threaded
+from api.settings import ApiSettings
 
 UNKNOWN = "5f" * 12
 
@@ -71,7 +75,31 @@ def test_the_owner_is_accepted_and_told_so(world: Any, server: ThreadedServer, a
         assert listener.next() == ("sv.workflow.changed", {"err": None})
 
 
-def test_one_connection_opens_several_contexts(server: ThreadedServer, ann: Any) -> None:
+def test_another_process_reaches_clients_over_the_message_queue(world: Any, ann: Any) -> None:
+    queue = f"memory://{uuid4().hex}"
+    app, _ = create_app(world.services, ApiSettings(message_queue=queue))
+    server = serve_threaded(app, socket.create_server(("127.0.0.1", 0)))
+    issued = ann.post("/tokens").get_json()
+    namespace = f"/{issued['accountId']}_workflows"
+    try:
+        with Listener(server, namespace, {"token": issued["token"]}) as listener:
+            assert [listener.next()[0], listener.next()[0]] == ["authenticated", "sv.workflow.initialized"]
+            assert _delivered(SocketEmitter.over_queue(queue), namespace, listener) == {"seq": 1}
+    finally:
+        server.stop()
+
+
+def _delivered(emitter: SocketEmitter, namespace: str, listener: Listener, deadline_seconds: float = 10) -> Any:
+    """What arrives of a message, sent again until the server, which subscribes by and by, hears it."""
+    end = time.monotonic() + deadline_seconds
+    while time.monotonic() < end:
+        emitter.emit("sv.workflow.changed", {"seq": 1}, namespace)
+        with suppress(Empty):
+            return listener.received.get(timeout=0.1)[1]
+    return None
+
+
+def test_each_context_greets_by_the_name_of_its_entity(server: ThreadedServer, ann: Any) -> None:
     issued = ann.post("/tokens").get_json()
     with Listener(server, f"/{issued['accountId']}_uisettings", {"token": issued["token"]}) as listener:
         assert [listener.next(), listener.next()] == [("authenticated", True), ("sv.uiSettings.initialized", {})]

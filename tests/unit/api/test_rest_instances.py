@@ -246,6 +246,7 @@ def test_a_run_is_told_all_properties_of_the_changed_instance(world: Any, ann: A
         ({"value": 2**63}, 409),
         ({"value": [{"a": "\ud800"}]}, 409),
         ({"value": {"\0": 1}}, 409),
+        ({"value": {"$ref": "x", "$id": 1}}, 409),
         ({"value": 1e999}, 400),
     ],
 )
