@@ -18,7 +18,7 @@ from celery.worker.state import maybe_shutdown
 from kombu import Consumer as QueueConsumer
 from kombu import Queue
 
-from worker_agent.broker import TIMEOUT, Broker, explain, wait_after
+from worker_agent.broker import TIMEOUT, Broker, connect, explain, wait_after
 from worker_agent.intake import Intake
 from worker_agent.stopping import StopSignal
 from workties.errors import BadMessage
@@ -39,7 +39,7 @@ def build_app(broker: Broker, intake: Intake, stopping: StopSignal) -> Celery:
     if not broker.is_amqp:
         app.conf.worker_consumer.loop = staticmethod(_memory_loop)
 
-    @app.task(name=EXECUTE_TASK, acks_late=True, reject_on_worker_lost=True, ignore_result=True)
+    @app.task(name=EXECUTE_TASK, acks_late=True, reject_on_worker_lost=True, ignore_result=True, shared=False)
     def execute(assignment: object) -> None:
         """Take charge of a step. It is in the journal, and answered, when this returns and acknowledges it."""
         try:
@@ -160,7 +160,7 @@ def _consumer(intake: Intake, stopping: StopSignal) -> type[Consumer]:
 
         def ensure_connected(self, conn: Any) -> Any:
             """One try; Celery's own tries wait longer and longer, and the server counts a silent board as lost."""
-            conn.connect()
+            connect(conn)
             return conn
 
         def register_with_event_loop(self, hub: Any) -> None:

@@ -57,6 +57,11 @@ class Broker:
         )
 
 
+def connect(connection: Connection) -> None:
+    """Open a connection now; whoever calls decides when to try again (kombu itself waits 2 s and tries once more)."""
+    connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0, reraise_as_library_errors=False)
+
+
 def explain(error: BaseException, board: str) -> str:
     """One line for people about why the broker cannot be used by `board`, and what to do."""
     code = getattr(error, "reply_code", None) or getattr(error, "code", None)

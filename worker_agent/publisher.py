@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from kombu import Connection, Producer
 
-from worker_agent.broker import TIMEOUT, Broker, explain, wait_after
+from worker_agent.broker import TIMEOUT, Broker, connect, explain, wait_after
 from worker_agent.journal import Journal
 from worker_agent.progress import ProgressGate
 from worker_agent.records import Key
@@ -106,7 +106,7 @@ class Publisher:
         while not self._stopping or failures == 0:
             try:
                 with self._broker.connection() as connection:
-                    connection.connect()
+                    connect(connection)
                     logger.info("board %s: connected to the broker", self._board)
                     failures = 0
                     self._serve(connection)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from celery import Celery
 from kombu import Connection, Consumer, Exchange, Queue
-from kombu.transport.memory import Transport
+from kombu.transport.memory import Channel, Transport
 
 from worker_agent.agent import SimulatedBoards
 from worker_agent.settings import AgentSettings
@@ -157,6 +157,7 @@ def same(event: dict[str, Any], assignment: dict[str, Any]) -> bool:
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     Transport.global_state.clear()
+    Channel.queues.clear()
     packages = PackageServer()
     found = Server(packages, tmp_path)
     yield found

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -91,8 +91,10 @@ class Stage:
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Stage:
-    return Stage(tmp_path)
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    found = Stage(tmp_path)
+    yield found
+    found.orders.close()
 
 
 def is_gone(pid: int) -> bool:
@@ -294,13 +296,13 @@ say(type="output", output={"env": dict(os.environ), "fds": len(fds), "cwd": os.g
 
 
 def test_a_program_that_cannot_be_started_leaves_no_descriptors(tmp_path: Path) -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     launch = Launch(
         command=("/nowhere",), package=tmp_path, home=tmp_path, input_file=tmp_path / "input.json", limits=Limits()
     )
     with pytest.raises(FileNotFoundError):
         StepProcess(launch)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 @pytest.mark.parametrize(
