@@ -53,11 +53,11 @@ class RealStack:
     def __init__(
         self, vhost: Vhost, database_url: str, directory: Path, settings: Mapping[str, str] | None = None
     ) -> None:
-        self._vhost = vhost
+        self.vhost = vhost
         self._directory = directory
         self._ports = Ports(1)
         self.url = f"http://127.0.0.1:{self._ports.numbers[0]}"
-        self._environ = {
+        self.environ = {
             "PATH": os.environ["PATH"],
             "LANG": "C.UTF-8",
             "HOME": str(directory),
@@ -105,12 +105,12 @@ class RealStack:
         board_id = json.loads(self.command("board", "add", name, "--json"))["id"]
         state = self._directory / f"{name}-state"
         own = {"slots": str(slots), "state_dir": str(state), "board_id": board_id, "server_url": self.url, **settings}
-        own["amqp_url"] = self._vhost.add_board_account(board_id, f"password-of-{name}")
-        common = {key: self._environ[key] for key in ("PATH", "LANG", "HOME")}
+        own["amqp_url"] = self.vhost.add_board_account(board_id, f"password-of-{name}")
+        common = {key: self.environ[key] for key in ("PATH", "LANG", "HOME")}
         self._agents[name] = common | {f"WORKTY_{key.upper()}": value for key, value in own.items()}
         self.launch(name)
         waiting.until(
-            lambda: self._runs(name) and self._vhost.consumers(board_queue(board_id)),
+            lambda: self._runs(name) and self.vhost.consumers(board_queue(board_id)),
             seconds=READY_SECONDS,
             what=f"the agent of {name} to take work",
             tail=self.tails,
@@ -120,7 +120,7 @@ class RealStack:
     def launch(self, name: str) -> None:
         """Start a process by its name, without waiting for it to be ready."""
         command = [WORKTY, "agent"] if name in self._agents else [WORKTY, name]
-        environ = self._agents.get(name, self._environ)
+        environ = self._agents.get(name, self.environ)
         process = ServerProcess(command, directory=self._directory, environ=environ, name=name)
         self.processes[name] = process
         self._started.append(process)
@@ -147,7 +147,7 @@ class RealStack:
         """Run `workty <arguments>` with the server's settings; returns what it prints."""
         run = subprocess.run(
             [WORKTY, *arguments],
-            env=self._environ,
+            env=self.environ,
             cwd=self._directory,
             capture_output=True,
             text=True,
@@ -198,4 +198,4 @@ class RealStack:
             return False
 
     def _consumes(self) -> bool:
-        return bool(self._vhost.consumers("events"))
+        return bool(self.vhost.consumers("events"))
