@@ -22,7 +22,7 @@ from worker_agent.stopping import StopSignal
 
 logger = logging.getLogger(__name__)
 
-#: Loggers of Celery that tell of every message; the agent says the same in its own words.
+#: Loggers of Celery that tell of every message, also of those it rejects; the agent says it in its own words.
 _CHATTY = ("celery.worker.strategy", "celery.app.trace")
 
 
@@ -83,7 +83,7 @@ def serve(settings: AgentSettings) -> int:
     """Run a real board until SIGTERM or SIGINT. Returns an exit code. For the main thread of a process."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     for name in _CHATTY:
-        logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger(name).setLevel(logging.ERROR)
     try:
         agent = Agent([settings])
     except AgentError as error:

@@ -46,7 +46,7 @@ def build_app(broker: Broker, intake: Intake, stopping: StopSignal) -> Celery:
             intake.assignment(assignment)
         except BadMessage as error:
             logger.error("an assignment makes no sense and goes to the dead letters: %s", error.reason)
-            raise Reject(error.reason, requeue=False) from error
+            raise Reject(error.reason, requeue=False) from None
 
     return app
 
