@@ -70,7 +70,7 @@ class Board:
     def stop(self, reason: str) -> None:
         """End every step, report it, say goodbye. Assignments must have ceased to come before."""
         self._runner.shutdown(STOP_GRACE)
-        if not self._publisher.stop(self._vitals.bye(reason), FLUSH_SECONDS):
+        if not self._publisher.stop(lambda: self._vitals.bye(reason), FLUSH_SECONDS):
             logger.warning("board %s: the broker is away; %d events stay here", self.id, self._journal.queued())
         self._journal.close()
         os.close(self._lock)

@@ -64,7 +64,7 @@ class Publisher:
         self._changed = threading.Condition()
         self._work = True
         self._stopping = False
-        self._farewell: Heartbeat | None = None
+        self._farewell: Callable[[], Heartbeat] | None = None
         self._passing: list[_Passing] = []
         self._connected = False
         self._beat_at = 0.0
@@ -75,8 +75,8 @@ class Publisher:
         """Begin to connect and send."""
         self._thread.start()
 
-    def stop(self, farewell: Heartbeat, deadline_seconds: float) -> bool:
-        """Send what is stored and then `farewell`, and end. False if that did not work out in time."""
+    def stop(self, farewell: Callable[[], Heartbeat], deadline_seconds: float) -> bool:
+        """Send what is stored and then what `farewell` makes, and end. False if that did not work out in time."""
         with self._changed:
             self._stopping, self._farewell = True, farewell
             self._changed.notify_all()
@@ -139,7 +139,8 @@ class Publisher:
                 self._changed.wait_for(self._awaited, self._patience())
         self._journal.flush()
         if self._farewell:
-            self._send(producer, self._farewell.kind, json.dumps(encode(self._farewell)))
+            last = self._farewell()
+            self._send(producer, last.kind, json.dumps(encode(last)))
             self._farewell = None
 
     def _awaited(self) -> bool:

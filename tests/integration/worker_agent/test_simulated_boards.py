@@ -54,9 +54,17 @@ def in_state(assignment: dict[str, Any], state: str) -> Callable[[dict[str, Any]
     return lambda event: event.get("state") == state and all(event[name] == assignment[name] for name in names)
 
 
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended; its parent may not have collected it yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 def assert_gone(pid: int) -> None:
-    until = time.monotonic() + 3
-    while Path(f"/proc/{pid}").exists() and "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text():
+    until = time.monotonic() + 10
+    while not is_gone(pid):
         assert time.monotonic() < until, f"process {pid} is still there"
         os.sched_yield()
 

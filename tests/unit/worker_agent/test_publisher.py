@@ -76,7 +76,7 @@ class Voice:
         return heartbeat()
 
     def stop(self, deadline: float = 5.0) -> bool:
-        done = self.publisher.stop(bye(), deadline)
+        done = self.publisher.stop(bye, deadline)
         self.journal.close()
         return done
 
