@@ -53,6 +53,10 @@ class SlotAllocator:
         self._boards.release(board_id, run_id)
         self.fill()
 
+    def note_leaving(self, board_id: str) -> None:
+        """Lease nothing of a board until it is heard again."""
+        self._boards.leaving(board_id)
+
     def explain(self, run: Run) -> None:
         """Have a run that still waits say what it waits for."""
         reason = self.missing(run)

@@ -140,6 +140,10 @@ class BoardStore:
         key = {"_id": ObjectId(board_id), "connected": True, "boot": boot}
         return self._boards.update_one(key, {"$set": {"connected": False, "active": []}}).modified_count > 0
 
+    def leaving(self, board_id: str) -> None:
+        """Note that a board's agent stops, until the next heartbeat."""
+        self._boards.update_one({"_id": ObjectId(board_id)}, {"$set": {"connected": False}})
+
     # --- slots
 
     def available(self) -> list[Board]:

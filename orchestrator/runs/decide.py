@@ -21,6 +21,7 @@ from orchestrator.runs.vocabulary import (
     Dispatch,
     Instruct,
     LinkWorkflow,
+    NoteLeaving,
     PauseWanted,
     PropertiesChanged,
     ReleaseSlot,
@@ -249,6 +250,7 @@ def _interrupted(turn: Turn, event: messages.Interrupted) -> None:
         turn.change_step(checkpoint=event.checkpoint)
     reason = StepReason(event.reason.code, event.reason.message)
     if event.reason.code == "agent-stop":
+        turn.effect(NoteLeaving(event.board))
         _try_again(turn, reason, keep_slot=False)
     elif event.reason.code != "paused" or turn.run.wanted is Wanted.STOP:
         _lost(turn, reason, keep_slot=True)

@@ -21,6 +21,7 @@ from orchestrator.runs.vocabulary import (
     Effect,
     Instruct,
     LinkWorkflow,
+    NoteLeaving,
     ReleaseSlot,
     Run,
     RunState,
@@ -36,7 +37,7 @@ from workties.messages import Checkpoint, Limits, Program, Property, encode
 Document = dict[str, Any]
 
 _EFFECTS: dict[str, type[Effect]] = {
-    kind.__name__: kind for kind in (Announce, Dispatch, Instruct, LinkWorkflow, ReleaseSlot, SeekSlot)
+    kind.__name__: kind for kind in (Announce, Dispatch, Instruct, LinkWorkflow, NoteLeaving, ReleaseSlot, SeekSlot)
 }
 
 

@@ -20,6 +20,7 @@ from orchestrator.runs.vocabulary import (
     Effect,
     Instruct,
     LinkWorkflow,
+    NoteLeaving,
     ReleaseSlot,
     Run,
     SeekSlot,
@@ -44,6 +45,9 @@ class Slots(Protocol):
 
     def release(self, board_id: str, run_id: str) -> None:
         """Give back what a run has leased, and let the next one have it."""
+
+    def note_leaving(self, board_id: str) -> None:
+        """Lease nothing of a board until it is heard again."""
 
     def fill(self) -> frozenset[str]:
         """Lease free slots to waiting runs, in their order; returns the ids of those that got one."""
@@ -95,6 +99,8 @@ class Effects:
             case ReleaseSlot(board):
                 if run.board is None or run.board.id != board:  # else: carried out before, and leased again since
                     self._slots.release(board, run.id)
+            case NoteLeaving(board):
+                self._slots.note_leaving(board)
             case SeekSlot():
                 if run.id not in self._slots.fill():
                     self._slots.explain(run)

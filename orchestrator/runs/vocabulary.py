@@ -262,6 +262,13 @@ class ReleaseSlot:
 
 
 @dataclass(frozen=True, slots=True)
+class NoteLeaving:
+    """A board said that its agent stops: it gets nothing more until it is heard again."""
+
+    board: str
+
+
+@dataclass(frozen=True, slots=True)
 class SeekSlot:
     """Try to lease a slot for whoever waits."""
 
@@ -290,7 +297,7 @@ class Announce:
     finished: datetime | None = None
 
 
-Effect = Dispatch | Instruct | ReleaseSlot | SeekSlot | LinkWorkflow | Announce
+Effect = Dispatch | Instruct | NoteLeaving | ReleaseSlot | SeekSlot | LinkWorkflow | Announce
 
 
 @dataclass(frozen=True, slots=True)

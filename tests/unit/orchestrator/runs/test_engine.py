@@ -376,14 +376,17 @@ def test_a_board_that_says_bye_hands_over_at_once_what_it_held(world: World) -> 
     assert [assignment.attempt for assignment in staying.assignments] == [2]
 
 
-def test_an_attempt_that_its_agent_interrupts_to_stop_goes_on_and_is_no_loss(world: World) -> None:
-    board = world.board(slots=1)
+def test_an_attempt_that_its_agent_interrupts_to_stop_goes_on_elsewhere_and_is_no_loss(world: World) -> None:
+    leaving = world.board(slots=4)
     workflow = world.workflow(1)
     world.core.runs.start(workflow)
+    staying = world.board(slots=1)
     point = m.Checkpoint("copying", {})
-    world.drive(board, "state", "interrupted", interrupted={"reason": m.Reason("agent-stop", ""), "checkpoint": point})
-    run = world.run(workflow)
-    assert (run.losses, run.step.attempt, run.step.checkpoint) == (0, 2, point)
+    reason = m.Reason("agent-stop", "")
+    world.drive(leaving, "state", "interrupted", interrupted={"reason": reason, "checkpoint": point})
+    assert leaving.assignments == []
+    assert [(assignment.attempt, assignment.checkpoint) for assignment in staying.assignments] == [(2, point)]
+    assert world.run(workflow).losses == 0
 
 
 def test_an_assignment_without_an_answer_is_sent_again_as_the_same_attempt(world: World) -> None:
