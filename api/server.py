@@ -15,7 +15,7 @@ from gunicorn.app.base import BaseApplication
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from api.live.connecting import add_connecting
-from api.live.emitter import CHANNEL
+from api.live.queue import LiveQueue
 from api.rest.api import add_rest
 from api.services import Services
 from api.settings import ApiSettings
@@ -28,7 +28,7 @@ def create_app(services: Services, settings: ApiSettings | None = None) -> tuple
     chosen = settings or ApiSettings()
     app = Flask("workty", static_folder=None)
     add_rest(app, services, chosen)
-    queue = {"message_queue": chosen.message_queue, "channel": CHANNEL} if chosen.message_queue else {}
+    queue = {"client_manager": LiveQueue(chosen.message_queue)} if chosen.message_queue else {}
     socketio = SocketIO(app, namespaces="*", async_mode="threading", max_http_buffer_size=1024 * 1024, **queue)
     add_connecting(socketio, services, chosen)
     return app, socketio

@@ -62,7 +62,7 @@ class EmbeddedStack:
         links = PackageLinks(link_secret(database), self.url)
 
         def emit(event: str, payload: Mapping[str, Any], namespace: str) -> None:
-            SocketEmitter.for_server(socketio).emit(event, payload, namespace)
+            SocketEmitter(socketio).emit(event, payload, namespace)
 
         core = core_over(database, sender, emit, links, settings)
         web, socketio = create_app(assemble(database, core.runs, links, utc_now), ApiSettings(public_url=self.url))

@@ -13,7 +13,7 @@ from pymongo.errors import PyMongoError
 
 from api.cli.stopping import log_to_stderr, stop_on_signals
 from api.live.announcer import Announcer, Emit
-from api.live.emitter import SocketEmitter
+from api.live.emitter import QueueEmitter, SocketEmitter
 from api.server import create_app, serve_gunicorn
 from api.services import assemble
 from api.settings import ApiSettings
@@ -58,7 +58,7 @@ def web_application(settings: ServerSettings) -> Flask:
     links = PackageLinks(link_secret(database), settings.public_url)
 
     def emit(event: str, payload: Mapping[str, Any], namespace: str) -> None:
-        SocketEmitter.for_server(socketio).emit(event, payload, namespace)
+        SocketEmitter(socketio).emit(event, payload, namespace)
 
     core = core_over(database, sender, emit, links, settings)
     api_settings = ApiSettings(public_url=settings.public_url, message_queue=settings.amqp_url)
@@ -73,7 +73,7 @@ def serve_orchestrator(environ: Mapping[str, str]) -> int:
     stopping = stop_on_signals()
     database = prepared_database(settings)
     app = broker.server_app(str(settings.amqp_url))
-    emitter = SocketEmitter.over_queue(str(settings.amqp_url))
+    emitter = QueueEmitter(str(settings.amqp_url))
     links = PackageLinks(link_secret(database), settings.public_url)
     sender = broker.BoardSender(app)
     core = core_over(database, sender, emitter.emit, links, settings)

@@ -38,12 +38,12 @@ def add_connecting(socketio: SocketIO, services: Services, settings: ApiSettings
             known = isinstance(error, InvalidCredentials | AccountRemoved)
             told = live_error(error if known else InvalidCredentials(), settings)
             raise flask_socketio.ConnectionRefusedError("unauthorized", {"err": told}) from error
-        emit("authenticated", True)
-        emit(f"sv.{ENTITIES[context]}.initialized", {})
+        emit("authenticated", True, ignore_queue=True)
+        emit(f"sv.{ENTITIES[context]}.initialized", {}, ignore_queue=True)
 
     @socketio.on("authentication", namespace="*")  # type: ignore[untyped-decorator]
     def authentication(_: object = None) -> None:
-        emit("authenticated", True)
+        emit("authenticated", True, ignore_queue=True)
 
 
 def _admit(services: Services, namespace: str, auth: object) -> str:

@@ -1,4 +1,4 @@
-"""Carries live messages to Flask-SocketIO: the server in this process, or those behind a message queue."""
+"""Carries the core's live messages to the sockets: those of the server in this process, or those behind the queue."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from typing import Any
 
 from flask_socketio import SocketIO
 
-#: Name of the channel on the message queue.
-CHANNEL = "workty-live"
+from api.live.queue import LiveQueue
 
 
 class SocketEmitter:
-    """Sends events to all sockets of a namespace."""
+    """Sends events to all sockets of a namespace, through the server of this process (and its queue, if it has one)."""
 
     def __init__(self, socketio: SocketIO) -> None:
         self._socketio = socketio
 
-    @classmethod
-    def for_server(cls, socketio: SocketIO) -> SocketEmitter:
-        """Emits through the server of this process (and its message queue, if it has one)."""
-        return cls(socketio)
+    def emit(self, event: str, payload: Mapping[str, Any], namespace: str) -> None:
+        """Send to every socket of the namespace. Raises `Unavailable` while the message queue is away."""
+        self._socketio.emit(event, dict(payload), namespace=namespace)
 
-    @classmethod
-    def over_queue(cls, amqp_url: str) -> SocketEmitter:
-        """Emits to the servers that listen on a message queue; this process serves no clients."""
-        return cls(SocketIO(message_queue=amqp_url, channel=CHANNEL))
+
+class QueueEmitter:
+    """Sends events to all sockets of a namespace, through the message queue; this process serves no clients."""
+
+    def __init__(self, amqp_url: str) -> None:
+        self._queue = LiveQueue(amqp_url, write_only=True)
 
     def emit(self, event: str, payload: Mapping[str, Any], namespace: str) -> None:
-        """Send to every socket of the namespace."""
-        self._socketio.emit(event, dict(payload), namespace=namespace)
+        """Send to every socket of the namespace. Raises `Unavailable` while the message queue is away."""
+        self._queue.emit(event, dict(payload), namespace=namespace)

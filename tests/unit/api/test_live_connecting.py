@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 import socketio
 
-from api.live.emitter import SocketEmitter
+from api.live.emitter import QueueEmitter, SocketEmitter
 from api.server import ThreadedServer, create_app, serve_threaded
 from api.settings import ApiSettings
 
@@ -71,7 +71,7 @@ def test_the_owner_is_accepted_and_told_so(world: Any, server: ThreadedServer, a
         assert [listener.next(), listener.next()] == [("authenticated", True), ("sv.workflow.initialized", {})]
         listener.client.emit("authentication", {"token": "whatever"}, namespace=namespace)
         assert listener.next() == ("authenticated", True)
-        SocketEmitter.for_server(world.socketio).emit("sv.workflow.changed", {"err": None}, namespace)
+        SocketEmitter(world.socketio).emit("sv.workflow.changed", {"err": None}, namespace)
         assert listener.next() == ("sv.workflow.changed", {"err": None})
 
 
@@ -84,7 +84,7 @@ def test_another_process_reaches_clients_over_the_message_queue(world: Any, ann:
     try:
         with Listener(server, namespace, {"token": issued["token"]}) as listener:
             assert [listener.next()[0], listener.next()[0]] == ["authenticated", "sv.workflow.initialized"]
-            assert _delivered(SocketEmitter.over_queue(queue), namespace, listener) == {"seq": 1}
+            assert _delivered(QueueEmitter(queue), namespace, listener) == {"seq": 1}
     finally:
         server.stop()
 
