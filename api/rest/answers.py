@@ -16,9 +16,9 @@ COMPRESSED_FROM = 1024
 
 
 def answer(data: Any, status: int = 200, *, pretty: bool = True, headers: Mapping[str, str] | None = None) -> Response:
-    """A JSON answer."""
+    """A JSON answer; it ends with a line break, for people at a terminal."""
     text = json.dumps(data, default=_plain, **({"indent": 2} if pretty else {"separators": (",", ":")}))
-    return Response(text, status, headers, mimetype="application/json")
+    return Response(text + "\n", status, headers, mimetype="application/json")
 
 
 def compress(request: Request, response: Response) -> Response:
