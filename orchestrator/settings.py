@@ -156,7 +156,11 @@ def _url(text: str, schemes: tuple[str, ...]) -> SplitResult:
 
 
 def _amqp_url(text: str) -> str:
-    _url(text, ("amqp", "amqps"))
+    parts = _url(text, ("amqp", "amqps"))
+    try:
+        _ = parts.port
+    except ValueError:
+        raise ValueError("must be a URL whose port is a number from 0 to 65535") from None
     return text
 
 

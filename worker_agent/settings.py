@@ -6,6 +6,7 @@ Every setting is an environment variable `WORKTY_<NAME>`, or `<name>` in lower c
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -108,8 +109,15 @@ class _Reader:
 
 
 def _amqp_url(value: str) -> str:
-    if urlsplit(value).scheme not in ("amqp", "amqps", "memory"):
-        raise ValueError("expected amqp://account:password@host/vhost or amqps://...")
+    # Python's own errors about a URL may repeat parts of it, the password among them.
+    expected = ValueError("expected amqp://account:password@host:port/vhost or amqps://...")
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("amqp", "amqps", "memory") and parts.hostname and parts.port != 0
+    except ValueError:
+        raise expected from None
+    if not usable:
+        raise expected
     return value
 
 
@@ -133,16 +141,19 @@ def _labels(value: str | list[str]) -> tuple[str, ...]:
 
 def _whole(least: int, most: int) -> Callable[[Any], int]:
     def parse(value: Any) -> int:
-        number = int(value)
-        if not least <= number <= most:
+        text = str(value)
+        if not text.isdecimal() or not least <= int(text) <= most:
             raise ValueError(f"expected a whole number from {least} to {most}, got {value!r}")
-        return number
+        return int(text)
 
     return parse
 
 
 def _seconds(value: Any) -> float:
-    number = float(value)
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
     if not 0.05 <= number <= 8:
         raise ValueError(f"expected 0.05 to 8 seconds (10 s of silence mean a lost board), got {value!r}")
     return number

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import shlex
 from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit
 
@@ -32,7 +33,7 @@ def add_board(environ: Mapping[str, str], name: str, *, as_json: bool) -> int:
         raise click.ClickException(" ".join(error.problems)) from error
     sender.add_board(board.id)
     vhost = unquote(urlsplit(str(settings.amqp_url)).path[1:]) or "/"
-    password = secrets.token_urlsafe(24)
+    password = secrets.token_hex(24)
     commands = account_commands(board.id, password, vhost)
     if as_json:
         click.echo(json.dumps({"id": board.id, "name": name, "commands": commands}))
@@ -40,11 +41,10 @@ def add_board(environ: Mapping[str, str], name: str, *, as_json: bool) -> int:
     click.echo(f"Board '{name}' is added: {board.id}\n\nOn the broker, make its account (shown once):\n")
     for command in commands:
         click.echo(f"  {command}")
-    broker_host = urlsplit(str(settings.amqp_url)).hostname
     click.echo(
         "\nOn the board:\n\n"
         f"  export WORKTY_BOARD_ID={board.id}\n"
-        f"  export WORKTY_AMQP_URL=amqp://{board.id}:{password}@{broker_host}/{vhost.replace('/', '%2F')}\n"
+        f"  export WORKTY_AMQP_URL={shlex.quote(_board_url(str(settings.amqp_url), board.id, password))}\n"
         f"  export WORKTY_SERVER_URL={settings.public_url}\n"
         "  workty agent"
     )
@@ -55,8 +55,15 @@ def account_commands(board_id: str, password: str, vhost: str) -> list[str]:
     """The commands for the broker's host: an account that can do what a board needs and nothing else."""
     own = re.escape(board_id)
     write, read = f"^{EVENTS_EXCHANGE}$", f"^board\\.{own}(\\.control)?$"
-    return [
-        f"rabbitmqctl add_user {board_id} '{password}'",
-        f"rabbitmqctl set_permissions -p '{vhost}' {board_id} '^$' '{write}' '{read}'",
-        f"rabbitmqctl set_topic_permissions -p '{vhost}' {board_id} {EVENTS_EXCHANGE} '^{own}\\.' '^$'",
+    commands = [
+        ["add_user", board_id, password],
+        ["set_permissions", "-p", vhost, board_id, "^$", write, read],
+        ["set_topic_permissions", "-p", vhost, board_id, EVENTS_EXCHANGE, f"^{own}\\.", "^$"],
     ]
+    return [shlex.join(["rabbitmqctl", *command]) for command in commands]
+
+
+def _board_url(server_url: str, board_id: str, password: str) -> str:
+    """The broker's URL with a board's account in it instead of the server's."""
+    parts = urlsplit(server_url)
+    return parts._replace(netloc=f"{board_id}:{password}@{parts.netloc.rpartition('@')[2]}").geturl()

@@ -63,7 +63,7 @@ def sample_steps() -> list[Sample]:
 
 def run_demo() -> int:
     """Run the sample; returns 0 if it completed, else 1."""
-    console = Console()
+    console = Console(highlight=False)
     log_to_stderr("ERROR")
     password = secrets.token_urlsafe(16)
     settings = ServerSettings(port=0, admin_password=password)

@@ -39,7 +39,9 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
-        raise BadSettings([f"{host}:{port} cannot be listened on: {error.strerror}. Choose another --port"]) from error
+        why = str(error.strerror).partition(" (while")[0]
+        problem = f"{host}:{port} cannot be listened on: {why}. Choose another --host or --port"
+        raise BadSettings([problem]) from error
 
 
 class EmbeddedStack:
@@ -51,7 +53,8 @@ class EmbeddedStack:
 
     def __init__(self, settings: ServerSettings) -> None:
         listener = listen(settings.host, settings.port)
-        self.url = f"http://{settings.host}:{listener.getsockname()[1]}"
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        self.url = f"http://{host}:{listener.getsockname()[1]}"
         self._state = tempfile.TemporaryDirectory(prefix="workty-")
         database = embedded_database(expire=True)
         create_indexes(database, RUN_INDEXES, BOARD_INDEXES)

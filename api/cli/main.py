@@ -68,7 +68,7 @@ def up(host: str | None, port: int | None) -> None:
     from orchestrator.errors import BadSettings  # noqa: PLC0415
 
     with _settings_errors(BadSettings):
-        sys.exit(serve_embedded(_environment(host, port)))
+        sys.exit(serve_embedded(_environment(host, port or None), free_port=port == 0))
 
 
 @main.command()
@@ -104,13 +104,11 @@ def orchestrator() -> None:
 @main.command()
 def agent() -> None:
     """Run a board's agent. Needs WORKTY_AMQP_URL, WORKTY_BOARD_ID and WORKTY_SERVER_URL (see: workty board add)."""
-    from worker_agent.agent import serve  # noqa: PLC0415
+    from api.cli.agent import serve_agent  # noqa: PLC0415
     from worker_agent.errors import BadSettings  # noqa: PLC0415
-    from worker_agent.settings import load  # noqa: PLC0415
 
     with _settings_errors(BadSettings):
-        settings = load(os.environ)
-    sys.exit(serve(settings))
+        sys.exit(serve_agent(os.environ))
 
 
 @main.group()

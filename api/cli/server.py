@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -22,7 +23,7 @@ from orchestrator.boards.store import INDEXES as BOARD_INDEXES
 from orchestrator.catalogue.packages import PackageLinks, link_secret
 from orchestrator.core import Core, Orchestrator, build_core, utc_now
 from orchestrator.database import connect, create_indexes
-from orchestrator.errors import Unavailable
+from orchestrator.errors import BadSettings, Unavailable
 from orchestrator.runs.reconcile import Timing
 from orchestrator.runs.store import INDEXES as RUN_INDEXES
 from orchestrator.runs.vocabulary import StoredPackage
@@ -79,20 +80,29 @@ def serve_orchestrator(environ: Mapping[str, str]) -> int:
     core = core_over(database, sender, emitter.emit, links, settings)
     orchestrator = Orchestrator(core, app, sender)
     orchestrator.start()
-    if orchestrator.wait_until_ready(10.0):
-        log.info("The orchestrator listens to the boards")
+    threading.Thread(target=_tell_when_ready, args=(orchestrator,), name="ready", daemon=True).start()
     stopping.wait()
     orchestrator.stop()
     return 0
 
 
+def _tell_when_ready(orchestrator: Orchestrator) -> None:
+    if orchestrator.wait_until_ready(threading.TIMEOUT_MAX):
+        log.info("The orchestrator listens to the boards")
+
+
 def prepared_database(settings: ServerSettings) -> Database[dict[str, Any]]:
-    """The database with its indexes. Raises `Unavailable`."""
-    database = connect(str(settings.mongo_url))
+    """The database with its indexes. Raises `BadSettings`, `Unavailable`."""
+    shown = settings.redacted()["mongo_url"]
+    try:
+        database = connect(str(settings.mongo_url))
+    except (PyMongoError, ValueError) as error:
+        hint = "In login and password, characters such as @ : / % are written as %40 %3A %2F %25"
+        raise BadSettings([f"WORKTY_MONGO_URL {shown} is no URL that MongoDB's driver can use. {hint}"]) from error
     try:
         create_indexes(database, RUN_INDEXES, BOARD_INDEXES)
     except PyMongoError as error:
-        raise Unavailable(f"MongoDB at {settings.redacted()['mongo_url']} ({type(error).__name__})") from error
+        raise Unavailable(f"MongoDB at {shown} ({type(error).__name__})") from error
     return database
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import click
 
@@ -11,9 +12,11 @@ from api.cli.stopping import log_to_stderr, stop_on_signals
 from orchestrator.settings import ServerSettings, load
 
 
-def serve_embedded(environ: Mapping[str, str]) -> int:
-    """Run until told to stop; returns an exit code."""
+def serve_embedded(environ: Mapping[str, str], *, free_port: bool = False) -> int:
+    """Run until told to stop; returns an exit code. `free_port` listens on any port that is free."""
     settings = load(environ)
+    if free_port:
+        settings = replace(settings, port=0)
     log_to_stderr("WARNING" if settings.log_level == "INFO" else settings.log_level)
     stopping = stop_on_signals()
     stack = EmbeddedStack(settings)

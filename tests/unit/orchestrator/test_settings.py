@@ -77,6 +77,7 @@ def test_listening_everywhere_needs_a_public_url(host: str) -> None:
         ("WORKTY_AMQP_URL", "redis://broker"),
         ("WORKTY_AMQP_URL", "amqp://"),
         ("WORKTY_AMQP_URL", "amqp://[::1"),
+        ("WORKTY_AMQP_URL", "amqp://broker:port/workty"),
         ("WORKTY_MONGO_URL", "mongodb://db:27017"),
         ("WORKTY_MONGO_URL", "mongodb://db:27017/?replicaSet=rs0"),
         ("WORKTY_HOST", "no host"),

@@ -56,6 +56,9 @@ def test_a_file_that_cannot_be_read_is_a_problem(tmp_path: Path, text: str | Non
     [
         ("WORKTY_SLOTS", "many"),
         ("WORKTY_SLOTS", "0"),
+        ("WORKTY_AMQP_URL", "amqp://"),
+        ("WORKTY_AMQP_URL", "amqp://broker:port/fleet"),
+        ("WORKTY_AMQP_URL", "amqp://[::1"),
         ("WORKTY_HEARTBEAT_SECONDS", "60"),
         ("WORKTY_BOARD_ID", "a.b"),
         ("WORKTY_SERVER_URL", "workty.example"),
