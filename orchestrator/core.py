@@ -18,7 +18,7 @@ from orchestrator import broker
 from orchestrator.boards.fleet import Fleet
 from orchestrator.boards.slots import SlotAllocator
 from orchestrator.boards.store import BoardStore
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import OrchestratorError, brief
 from orchestrator.events import EventHandler
 from orchestrator.listener import Listener
 from orchestrator.live import Audience
@@ -124,4 +124,4 @@ class Orchestrator:
             try:
                 self.core.reconciler.sweep(self._listener.silent_since())
             except (PyMongoError, OrchestratorError) as error:
-                log.warning("A sweep was not finished: %s", error)
+                log.warning("A sweep was not finished: %s", brief(error))

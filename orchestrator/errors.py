@@ -127,3 +127,8 @@ class BadSettings(OrchestratorError):
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("; ".join(problems))
         self.problems = tuple(problems)
+
+
+def brief(error: Exception) -> str:
+    """An error in one line for the log: our own in their words, others by their kind, as they tell whole topologies."""
+    return str(error) if isinstance(error, OrchestratorError) else type(error).__name__

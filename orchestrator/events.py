@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from pymongo.errors import PyMongoError
 
 from orchestrator.boards.fleet import Fleet
-from orchestrator.errors import OrchestratorError, Unavailable
+from orchestrator.errors import OrchestratorError, Unavailable, brief
 from orchestrator.runs.engine import Contended, Engine
 from workties import messages
 from workties.errors import BadMessage
@@ -116,7 +116,7 @@ class EventHandler:
         try:
             apply(group)
         except (PyMongoError, Unavailable, Contended) as error:
-            log.warning("%d events have to wait: %s", len(group), error)
+            log.warning("%d events have to wait: %s", len(group), brief(error))
             for checked in group:
                 checked.delivery.requeue()
             return False

@@ -151,8 +151,10 @@ class Reconciler:
             return BoardLost(run.board.id)
         if overdue(run, now, self._timing.answer):
             return AnswerOverdue()
-        if step.accepted is not None and board.connected and not listed(run, board):
-            unlisted = self._lasting.seen((run.id, step.instance, step.attempt), now)
+        # Time is counted from heartbeat to heartbeat: while none comes, nothing can be listed.
+        heard = board.last_seen if board.connected else None
+        if step.accepted is not None and heard is not None and heard > step.accepted and not listed(run, board):
+            unlisted = self._lasting.seen((run.id, step.instance, step.attempt), heard)
             if unlisted >= self._timing.missing:
                 return AttemptMissing(step.instance, step.attempt)
         return None
@@ -166,6 +168,9 @@ class Reconciler:
             if not used and now - lease.at >= self._timing.lease:
                 log.info("board %s: the lease of run %s is used by nobody and freed", board.id, lease.run)
                 self._slots.release(board.id, lease.run)
-        for active in surplus(board, runs) if board.connected else ():
-            if self._lasting.seen((board.id, active.run, active.instance, active.attempt), now) >= self._timing.surplus:
+        if not board.connected or board.last_seen is None:
+            return
+        for active in surplus(board, runs):
+            key = (board.id, active.run, active.instance, active.attempt)
+            if self._lasting.seen(key, board.last_seen) >= self._timing.surplus:
                 self._effects.instruct(active.run, Instruct(board.id, active.instance, active.attempt, "forget"))

@@ -12,7 +12,10 @@ from orchestrator.database import connect
 from tests.acceptance.catalogue import LEDGER, add_workty
 from tests.acceptance.user import User, assert_legal
 from tests.servers import waiting
+from tests.servers.broker import Broker
+from tests.servers.mongod import Database, MongoServer
 from tests.servers.process import ServerProcess
+from tests.servers.rabbitmq import RabbitNode
 from tests.servers.stack import WORKTY, RealStack
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -115,6 +118,43 @@ def test_another_board_takes_over_what_a_lost_one_ran(real_stack: RealStack, new
     assert last["worktyInstance"]["attempt"] == 2, (user.changes(workflow), real_stack.tails())
     heir = [change for change in user.changes(workflow) if change["worktyInstance"]["attempt"] == 2]
     assert {change["worktyInstance"]["device"]["name"] for change in heir} == {"heir"}
+
+
+def test_a_broker_that_dies_and_comes_back_costs_no_attempt(
+    rabbitmq: Broker, real_stack: RealStack, new_user: NewUser
+) -> None:
+    if not isinstance(rabbitmq, RabbitNode):
+        pytest.fail("This test kills its broker: unset WORKTY_TEST_AMQP_URL")
+    real_stack.add_board("one", slots=1)
+    user = new_user(real_stack.url)
+    workflow = user.workflow(*[("with-delay", {"delay": 1})] * 10)
+    user.run(workflow)
+    user.until_step(workflow, 3, "running")
+    rabbitmq.kill9()
+    rabbitmq.restart()
+    waiting.until(
+        lambda: user.states(workflow) == ["completed"] * 10, seconds=180, what="the run", tail=real_stack.tails
+    )
+    assert {change["worktyInstance"]["attempt"] for change in user.changes(workflow)} <= {0, 1}
+
+
+def test_a_database_that_dies_and_comes_back_costs_no_attempt_and_no_news(
+    mongod: Database, real_stack: RealStack, new_user: NewUser
+) -> None:
+    if not isinstance(mongod, MongoServer):
+        pytest.fail("This test kills its database: unset WORKTY_TEST_MONGO_URL")
+    real_stack.add_board("one", slots=1)
+    user = new_user(real_stack.url)
+    workflow = user.workflow(*[("with-delay", {"delay": 1})] * 10)
+    user.run(workflow)
+    user.until_step(workflow, 3, "running")
+    mongod.kill9()
+    mongod.restart()
+    user.until_run(workflow, "completed", "failed")
+    assert user.states(workflow) == ["completed"] * 10
+    told = {change["run"]["seq"]: change for change in user.changes(workflow)}
+    assert_legal([told[number] for number in sorted(told)])
+    assert {change["worktyInstance"]["attempt"] for change in told.values()} <= {0, 1}
 
 
 def test_a_board_that_the_server_does_not_know_is_refused_with_a_line_that_says_how_to_add_it(

@@ -422,6 +422,17 @@ def test_an_attempt_that_no_heartbeat_lists_for_ten_seconds_is_lost_and_sent_aga
     assert world.run(workflow).step.attempt == 2
 
 
+def test_an_attempt_that_no_heartbeat_could_list_yet_is_not_missing(world: World) -> None:
+    board = world.board()
+    workflow = world.workflow(1)
+    world.core.runs.start(workflow)
+    world.beat(1)
+    world.drive(board, "state")
+    for _ in range(10):
+        world.sweep(3, hears=False)
+    assert world.run(workflow).step.attempt == 1
+
+
 def test_a_board_is_told_to_forget_what_nobody_wants_of_it(world: World) -> None:
     board = world.board()
     board.journal[(str(ObjectId()), str(ObjectId()), 1)] = 3
