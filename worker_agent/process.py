@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import workties
+from workties.bounds import CONTROL_FD, EVENTS_FD, INPUT
 from workties.messages import Limits, Usage
-from workties.protocol import CONTROL_FD, EVENTS_FD, INPUT, PAUSE_LINE
+from workties.protocol import PAUSE_LINE
 
 #: Most files a program may have open.
 OPEN_FILES = 1024
@@ -54,7 +55,7 @@ def command(language: str, entry: str, package: Path, runtimes: Mapping[str, str
     path = str(package / entry)
     match language:
         case "python":
-            return (runtimes[language], "-m", "workties.launch", path)
+            return (runtimes[language], "-P", "-m", "workties.launch", path)
         case "java" if entry.endswith(".jar"):
             return (runtimes[language], "-jar", path)
         case "executable":

@@ -14,9 +14,10 @@ from worker_agent.outcome import Ending, Outcome, judge
 from worker_agent.process import StepProcess
 from worker_agent.streams import LineSplitter
 from workties import checks
+from workties.bounds import MAX_LINE, MAX_LINE_BYTES, MAX_STATE_BYTES
 from workties.errors import BadMessage
-from workties.messages import LAST_OUTPUT_LINES, MAX_LINE, MAX_STATE_BYTES, Checkpoint, Limits, Reason
-from workties.protocol import MAX_LINE_BYTES, LogText, OutputLine, PausedLine, ProgressLine, StateLine, parse_line
+from workties.messages import LAST_OUTPUT_LINES, Checkpoint, Limits, Reason
+from workties.protocol import LogText, OutputLine, PausedLine, ProgressLine, StateLine, parse_line
 
 _READ = 64 * 1024
 

@@ -5,8 +5,7 @@ Imported by the orchestrator and by the agent on a board; imports neither. Pure 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # as in typing, whose import every step would pay for
 if TYPE_CHECKING:
     from workties.sdk import Workty as Workty
 

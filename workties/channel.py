@@ -1,14 +1,20 @@
-"""The program's end of the step protocol: two descriptors. What the lines mean is said in `workties.protocol`."""
+"""The program's end of the step protocol: two descriptors and a file. What lines mean: see `workties.protocol`."""
 
 from __future__ import annotations
 
+import json
 import os
 import select
-import threading
 import time
-from collections.abc import Mapping
+from _thread import allocate_lock
 
-from workties.protocol import CONTROL_FD, EVENTS_FD, MAX_LINE_BYTES, Line, asks_pause, encode_line
+from workties import plain
+from workties.bounds import CONTROL_FD, EVENTS_FD, INPUT, MAX_LINE_BYTES, MAX_STATE_BYTES
+
+TYPE_CHECKING = False  # as in typing, whose import every step would pay for
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
 
 
 class Channel:
@@ -22,13 +28,13 @@ class Channel:
     def __init__(self, events: int, control: int | None) -> None:
         self._events = events
         self._control = control
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._heard = b""
         self._pause = False
 
-    def send(self, line: Line) -> None:
-        """Write a line. Raises `BadMessage` if it holds what is no plain JSON, `BrokenPipeError` without an agent."""
-        rest = memoryview(encode_line(line))
+    def send(self, kind: str, **fields: object) -> None:
+        """Write a line of this kind. Raises `BadMessage` as `encode_line` does, `BrokenPipeError` without an agent."""
+        rest = memoryview(encode_line(kind, **fields))
         with self._lock:
             while rest:
                 rest = rest[os.write(self._events, rest) :]
@@ -64,3 +70,32 @@ def open_channel(environ: Mapping[str, str]) -> Channel:
         if descriptor is not None and descriptor > 2:
             os.set_inheritable(descriptor, False)
     return Channel(events, control)
+
+
+def read_input(environ: Mapping[str, str]) -> dict[str, Any]:
+    """What the step gets: `properties` by name, and the `checkpoint` to go on from. Nothing if started by hand."""
+    if INPUT not in environ:
+        return {}
+    with open(environ[INPUT], "rb") as file:  # noqa: PTH123  (pathlib costs as much to import as all else here)
+        found: dict[str, Any] = json.load(file)
+    return found
+
+
+def encode_line(kind: str, **fields: object) -> bytes:
+    """A line with its newline.
+
+    Raises:
+        BadMessage: a value in it is no plain JSON, nests too deep or is too large; names the field.
+    """
+    for name, value in fields.items():
+        plain.check(value, name, limit=MAX_STATE_BYTES)
+    return json.dumps({"type": kind, **fields}, separators=(",", ":")).encode() + b"\n"
+
+
+def asks_pause(line: bytes) -> bool:
+    """Whether a control line asks to pause. Lines of a kind that this code does not know are no reason to fail."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and found.get("type") == "pause"

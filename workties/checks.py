@@ -7,18 +7,15 @@ Every function takes the surrounding object and the name of a field, and returns
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from workties.errors import BadMessage
+from workties.plain import check
 
 T = TypeVar("T")
 Body = Mapping[str, Any]
-
-#: Nothing in a message nests deeper than this; deeper JSON is refused before it costs anything.
-MAX_DEPTH = 32
 
 
 def wrong(field: str, expected: str, value: object) -> BadMessage:
@@ -112,26 +109,8 @@ def plain(value: object, field: str, *, limit: int) -> Any:
     Raises:
         BadMessage: it cannot be written as JSON, nests too deep, or is too large.
     """
-    if depth(value) > MAX_DEPTH:
-        raise BadMessage(f"{field}: expected JSON that nests at most {MAX_DEPTH} levels deep")
-    try:
-        size = len(json.dumps(value, allow_nan=False, separators=(",", ":")).encode())
-    except (TypeError, ValueError) as error:
-        raise BadMessage(f"{field}: expected plain JSON ({error})") from error
-    if size > limit:
-        raise BadMessage(f"{field}: expected at most {limit} bytes of JSON, got {size}")
+    check(value, field, limit=limit)
     return value
-
-
-def depth(value: object) -> int:
-    """How deep lists and objects nest in `value`, counted at most to one level beyond `MAX_DEPTH`; 0 for a scalar."""
-    level, found = [value], 0
-    while found <= MAX_DEPTH:
-        level = [child for entry in level if isinstance(entry, Mapping | list | tuple) for child in _children(entry)]
-        if not level:
-            break
-        found += 1
-    return found
 
 
 def _is_unicode(value: str) -> bool:
@@ -141,10 +120,6 @@ def _is_unicode(value: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _children(entry: Mapping[str, object] | list[object] | tuple[object, ...]) -> list[object]:
-    return list(entry.values()) if isinstance(entry, Mapping) else list(entry)
 
 
 def _item(field: str, index: int, entry: object, build: Callable[[Body], T]) -> T:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+TYPE_CHECKING = False  # as in typing, whose import every step would pay for
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class WorktyError(Exception):

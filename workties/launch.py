@@ -9,15 +9,12 @@ from __future__ import annotations
 import io
 import os
 import sys
-from importlib.machinery import SourceFileLoader
-from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
 
-from workties.channel import open_channel
+from workties.channel import open_channel, read_input
 from workties.errors import BadWorkty
-from workties.protocol import INPUT, StepInput, read_input
 
+TYPE_CHECKING = False  # as in typing, whose import every step would pay for
 if TYPE_CHECKING:
     from workties.sdk import Workty
 
@@ -31,25 +28,27 @@ def main(arguments: list[str]) -> int:
         sys.stdout.reconfigure(line_buffering=True)
     # Before the file runs, so that nothing it starts inherits the descriptors.
     channel = open_channel(os.environ)
-    module = load(Path(arguments[0]).resolve())
+    module = load(os.path.realpath(arguments[0]))
     try:
         workty = workty_class(module)
         if workty is not None:
-            workty(read_input(os.environ[INPUT]) if INPUT in os.environ else StepInput(), channel).run()
+            workty(read_input(os.environ), channel).run()
     except BadWorkty as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
 
 
-def load(path: Path) -> ModuleType:
+def load(path: str) -> ModuleType:
     """Run the file at `path` as the main module, with its folder first in the search path, and return it."""
-    sys.path.insert(0, str(path.parent))
-    sys.argv = [str(path)]
+    sys.path.insert(0, os.path.dirname(path))  # noqa: PTH120  (pathlib costs as much to import as all else here)
+    sys.argv = [path]
     module = ModuleType("__main__")
-    module.__file__ = str(path)
+    module.__file__ = path
     sys.modules["__main__"] = module
-    SourceFileLoader("__main__", str(path)).exec_module(module)
+    with open(path, "rb") as file:  # noqa: PTH123
+        code = compile(file.read(), path, "exec", dont_inherit=True)
+    exec(code, vars(module))  # noqa: S102  (what this module is for)
     return module
 
 

@@ -13,20 +13,17 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, ClassVar
 
 from workties import checks
+from workties.bounds import MAX_LINE, MAX_STATE_BYTES
 from workties.checks import Body
 from workties.errors import BadMessage
 
 #: Version of the board protocol that this code speaks.
 VERSION = 1
 
-#: Largest checkpoint and largest output of a step, bytes of JSON.
-MAX_STATE_BYTES = 256 * 1024
 #: Largest value of one property, bytes of JSON.
 MAX_PROPERTY_BYTES = 64 * 1024
 #: Lines of output kept as the reason of a failure.
 LAST_OUTPUT_LINES = 20
-#: Longest line of output that is kept, characters.
-MAX_LINE = 2000
 
 FAILURE_CODES = frozenset({"exit", "signal", "timeout", "memory", "output", "package", "crash"})
 REFUSAL_CODES = frozenset({"no-slot", "no-runtime", "bad-package", "bad-message", "old-attempt"})

@@ -5,27 +5,18 @@ How its lines reach the agent is up to the channel it is given; how its file is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
-from typing import Any, ClassVar
-
-from transitions import Machine
-
-from workties.channel import Channel
+from workties.bounds import MAX_LINE, MAX_PROGRESS_MESSAGE
 from workties.errors import BadWorkty, IllegalTrigger
-from workties.messages import MAX_LINE
-from workties.protocol import (
-    MAX_PROGRESS_MESSAGE,
-    LogText,
-    OutputLine,
-    PausedLine,
-    ProgressLine,
-    StateLine,
-    StepInput,
-)
+from workties.ways import NEXT, find_ways
 
-#: Trigger from each state to the one after it in `states`.
-NEXT = "next"
+TYPE_CHECKING = False  # as in typing, whose import every step would pay for
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any, ClassVar
+
+    from workties.channel import Channel
+    from workties.ways import Ways
+
 #: Where a checkpoint keeps the output so far; workties do not see it in their memory.
 _OUTPUT = "_output"
 _HANDLER = "on_enter_"
@@ -82,22 +73,24 @@ class Workty:
     #: Values of properties that a step need not have.
     defaults: ClassVar[Mapping[str, Any]] = {}
 
-    def __init__(self, given: StepInput, channel: Channel) -> None:
-        self.properties: dict[str, Any] = {**self.defaults, **given.properties}
-        self.memory: dict[str, Any] = dict(given.checkpoint.memory) if given.checkpoint else {}
+    def __init__(self, given: Mapping[str, Any], channel: Channel) -> None:
+        checkpoint = given.get("checkpoint") or {}
+        self.properties: dict[str, Any] = {**self.defaults, **given.get("properties", {})}
+        self.memory: dict[str, Any] = dict(checkpoint.get("memory", {}))
         self.output: dict[str, Any] = self.memory.pop(_OUTPUT, {})
-        self.state = given.checkpoint.state if given.checkpoint else ""
-        self._checkpoint = given.checkpoint
+        self.state: str = checkpoint.get("state", "")
+        self._resumes = bool(checkpoint)
         self._channel = channel
 
     def progress(self, fraction: float, message: str = "") -> None:
         """Report how far the step is, from 0 to 1, with a few words (at most 200 characters) about it."""
-        self._channel.send(ProgressLine(min(max(float(fraction), 0.0), 1.0), message[:MAX_PROGRESS_MESSAGE]))
+        progress = min(max(float(fraction), 0.0), 1.0)
+        self._channel.send("progress", progress=progress, message=message[:MAX_PROGRESS_MESSAGE])
 
     def log(self, text: str) -> None:
         """Add the lines of `text` to the step's log."""
         for line in text.splitlines():
-            self._channel.send(LogText(line[:MAX_LINE]))
+            self._channel.send("log", text=line[:MAX_LINE])
 
     def checkpoint(self) -> None:
         """Let a next attempt go on from here: this state, with `memory` and `output` as they are now.
@@ -108,7 +101,7 @@ class Workty:
             BadMessage: `memory` is no plain JSON, or too large.
         """
         kept = {_OUTPUT: self.output} if self.output else {}
-        self._channel.send(StateLine(self.state, {**self.memory, **kept}))
+        self._channel.send("state", state=self.state, memory={**self.memory, **kept})
         if self._channel.pause_asked():
             raise Paused
 
@@ -127,42 +120,31 @@ class Workty:
             BadWorkty: the class does not declare what it needs, or does not have the state of the checkpoint.
             IllegalTrigger: a handler returned a trigger that its state does not have.
         """
-        position = _Position()
-        machine = self._machine(position)
-        try:
-            if self._checkpoint:
-                self.on_resume(self._checkpoint.state)
-            self._go(machine, position)
-        except Paused:
-            self._channel.send(PausedLine())
-            return
-        if self.output:
-            self._channel.send(OutputLine(self.output))
-
-    def _machine(self, position: _Position) -> Machine:
         self._refuse_mistakes()
-        begin = self._checkpoint.state if self._checkpoint else self.initial or self.states[0]
+        begin = self.state or self.initial or self.states[0]
         if begin not in self.states:
             raise BadWorkty(f"{self._name}: no state {begin!r} to go on from; its states are {', '.join(self.states)}")
-        in_order = ({"trigger": NEXT, "source": source, "dest": dest} for source, dest in pairwise(self.states))
-        return Machine(
-            position,
-            states=list(self.states),
-            transitions=[*self.transitions, *in_order],
-            initial=begin,
-            auto_transitions=False,
-        )
+        ways = find_ways(self.states, self.transitions)
+        try:
+            if self._resumes:
+                self.on_resume(begin)
+            self._go(ways, begin)
+        except Paused:
+            self._channel.send("paused")
+            return
+        if self.output:
+            self._channel.send("output", output=self.output)
 
-    def _go(self, machine: Machine, position: _Position) -> None:
-        """Enter the state of `position` and those that follow, up to the last."""
+    def _go(self, ways: Ways, state: str) -> None:
+        """Enter `state` and those that follow, up to the last."""
         while True:
-            trigger = self._enter(position.state)
-            if trigger is None and self.state == self.states[-1]:
+            trigger = self._enter(state)
+            if trigger is None and state == self.states[-1]:
                 return
-            possible = machine.get_triggers(self.state)
+            possible = ways.triggers(state)
             if (trigger or NEXT) not in possible:
-                raise IllegalTrigger(self._name, self.state, trigger or NEXT, possible)
-            position.trigger(trigger or NEXT)
+                raise IllegalTrigger(self._name, state, trigger or NEXT, possible)
+            state = ways.follow(state, trigger or NEXT)
 
     def _enter(self, state: str) -> str | None:
         """Enter `state`: checkpoint, then handler. Returns the trigger that it wants, None for the next state."""
@@ -189,10 +171,3 @@ class Workty:
     @property
     def _name(self) -> str:
         return type(self).__name__
-
-
-class _Position:
-    """Where the machine is. Not the workty itself, so that its names stay free for its own methods."""
-
-    state: str
-    trigger: Callable[[str], bool]

@@ -308,7 +308,7 @@ def test_a_program_that_cannot_be_started_leaves_no_descriptors(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("language", "entry", "expected"),
     [
-        ("python", "top/main.py", ("py", "-m", "workties.launch", "/p/top/main.py")),
+        ("python", "top/main.py", ("py", "-P", "-m", "workties.launch", "/p/top/main.py")),
         ("nodejs", "app.js", ("node", "/p/app.js")),
         ("java", "app.jar", ("java", "-jar", "/p/app.jar")),
         ("java", "App.java", ("java", "/p/App.java")),

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from workties import protocol
+from workties import bounds, protocol
 from workties.messages import Checkpoint
 from workties.protocol import Line, StateLine, parse_line
 
@@ -38,9 +38,9 @@ class Program:
                     "PATH": os.environ["PATH"],
                     "LANG": "C.UTF-8",
                     "PYTHONPATH": str(ROOT),
-                    protocol.EVENTS_FD: str(theirs),
-                    protocol.CONTROL_FD: str(mine),
-                    protocol.INPUT: str(folder / "input.json"),
+                    bounds.EVENTS_FD: str(theirs),
+                    bounds.CONTROL_FD: str(mine),
+                    bounds.INPUT: str(folder / "input.json"),
                 },
                 pass_fds=(theirs, mine),
                 stdout=subprocess.PIPE,
@@ -87,7 +87,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
             if isinstance(code, str):
                 (tmp_path / "main.py").write_text(code)
                 code = tmp_path / "main.py"
-            launcher = [sys.executable, "-m", "workties.launch"] if code.suffix == ".py" else ["node"]
+            launcher = [sys.executable, "-P", "-m", "workties.launch"] if code.suffix == ".py" else ["node"]
             given = {
                 "properties": properties,
                 "checkpoint": asdict(checkpoint) if checkpoint else None,

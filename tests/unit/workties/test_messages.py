@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workties import messages
-from workties.checks import MAX_DEPTH
 from workties.errors import BadMessage
 from workties.messages import encode, parse_assignment, parse_control, parse_event
+from workties.plain import MAX_DEPTH
 
 # Half characters cannot be written as UTF-8.
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)

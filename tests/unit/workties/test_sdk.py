@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 
 from workties import Workty
-from workties.messages import MAX_LINE, MAX_STATE_BYTES, Checkpoint
+from workties.bounds import MAX_LINE, MAX_STATE_BYTES
+from workties.messages import Checkpoint
 from workties.protocol import LogText, OutputLine, PausedLine, ProgressLine, StateLine
 
 Start = Callable[..., Any]
+ROOT = Path(__file__).parents[3]
 States = Callable[[list[Any]], list[str]]
 
 COPY = """
@@ -334,3 +336,16 @@ def test_programs_that_a_workty_leaves_behind_do_not_keep_its_pipes_open(start: 
 def test_messages_are_imported_without_the_state_machine() -> None:
     code = "import sys, workties.messages, workties.protocol, workties.package; print('transitions' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def test_a_step_starts_without_importing_what_few_need() -> None:
+    code = "import sys, workties.launch; from workties import Workty; print(*sys.modules)"
+    # Without site, which imports what it likes.
+    found = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    costly = {"dataclasses", "inspect", "logging", "pathlib", "transitions", "typing", "workties.messages"}
+    assert costly & set(found.stdout.split()) == set()
+
+
+def test_a_file_of_a_package_may_be_named_like_a_module_that_the_launcher_needs(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "select.py").write_text("raise RuntimeError('not this one')")
+    assert start(COPY, files=0).end()[0] == 0
