@@ -183,6 +183,20 @@ def test_an_event_of_an_old_attempt_changes_nothing_and_is_answered_with_forget(
     assert [(c.command, c.attempt) for c in board.controls] == [("forget", 1)]
 
 
+def test_a_checkpoint_never_goes_back(world: World) -> None:
+    board = world.board()
+    workflow = world.workflow(1)
+    world.core.runs.start(workflow)
+    world.take(board)
+    for state in ("first", "second"):
+        world.say(board, world.key(workflow), m.StateReported, state=state, checkpoint=m.Checkpoint(state, {}))
+    first = world.events[1]
+    world.deliver_all()
+    world.events = [first]
+    world.deliver_all()
+    assert world.run(workflow).step.checkpoint == m.Checkpoint("second", {})
+
+
 def test_a_board_cannot_speak_about_an_attempt_of_another_board(world: World) -> None:
     board = world.board(slots=1)
     thief = world.board(slots=1)

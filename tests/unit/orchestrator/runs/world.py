@@ -136,9 +136,15 @@ class World:
         board.beats += 1
         active = tuple(m.ActiveAttempt(run, inst, no, seq, "running") for (run, inst, no), seq in board.journal.items())
         return {
-            "id": f"hb{board.beats}", "at": "2026-01-01T00:00:00Z", "board": board.id, "boot": f"boot{board.boot}", "seq": board.beats,
-            "active": active, "slots": board.slots, "runtimes": ("python", "nodejs"),
-        }  # fmt: skip
+            "id": f"hb{board.beats}",
+            "at": "2026-01-01T00:00:00Z",
+            "board": board.id,
+            "boot": f"boot{board.boot}",
+            "seq": board.beats,
+            "active": active,
+            "slots": board.slots,
+            "runtimes": ("python", "nodejs"),
+        }
 
     def take(self, board: BoardModel) -> None:
         """The oldest assignment goes to the journal, as the agent does it."""
