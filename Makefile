@@ -10,7 +10,7 @@ REQUIREMENTS := pyproject.toml constraints.txt
 WORKERS := $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 2 ? 2 : n > 4 ? 4 : n)))
 
 .DEFAULT_GOAL := help
-.PHONY: help venv install lint types test test-unit demo up bench-smoke lock clean
+.PHONY: help venv install lint types test test-unit demo up bench-smoke states lock clean
 
 help:  ## This list
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -40,9 +40,13 @@ demo: $(VENV)/demo.stamp  ## Runs a workflow on simulated boards, with nothing e
 up: $(VENV)/demo.stamp  ## Starts server and simulated boards in one process (ARGS="--help" lists options)
 	$(BIN)/workty up $(ARGS)
 
-bench-smoke: install  ## 200 workflows of 3 steps on the real servers: time and steps a second
+bench-smoke: install  ## Steps a second of 200 workflows on the real servers, and an idle agent's memory
 	./tests/setup.sh servers
 	$(BIN)/python -m tests.benchmarks.bench_smoke $(ARGS)
+	$(BIN)/python -m tests.benchmarks.agent_rss
+
+states: install  ## Writes docs/states.md from the tables of the life cycles
+	$(BIN)/python -m orchestrator.runs.tables >docs/states.md
 
 lock:  ## Writes the newest versions that fit pyproject.toml to constraints.txt
 	./tests/setup.sh lock "$(PYTHON)"

@@ -61,7 +61,7 @@ def test_a_step_that_waits_says_for_what(ear: Ear) -> None:
     reason = StepReason("no-slot", "Waits for a free slot")
     waiting = replace(STEP, state=StepState.WAITING, reason=reason)
     Announcer(ear.emit).step_changed(replace(change(waiting), run_state="waiting", seq=1))
-    told = {"code": "no-slot", "message": "Waits for a free slot", "returnCode": None, "lastOutput": []}
+    told: dict[str, Any] = {"code": "no-slot", "message": "Waits for a free slot", "returnCode": None, "lastOutput": []}
     assert ear.heard == [
         (
             "sv.workflow.changed",
