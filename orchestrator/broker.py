@@ -8,7 +8,7 @@ mandatory: one that no queue takes is an error, not a loss.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,9 +29,9 @@ DEAD_LETTERS_QUEUE = "dead-letters"
 #: Kinds of events that change runs or boards; `log` goes to a queue of its own.
 EVENT_KINDS = ("accepted", "refused", "state", "progress", "completed", "failed", "interrupted", "heartbeat", "bye")
 
-#: Log lines kept for whoever reads them: bytes, and milliseconds. Older ones go first.
-LOGS_MAX_BYTES = 64 * 1024 * 1024
-LOGS_TTL_MS = 24 * 3600 * 1000
+#: What is kept of dead letters (bytes), and of log lines (bytes, milliseconds).
+KEPT_DEAD_LETTERS = {"x-max-length-bytes": 256 * 1024 * 1024}
+KEPT_LOGS = {"x-max-length-bytes": 64 * 1024 * 1024, "x-message-ttl": 24 * 3600 * 1000}
 
 #: Reply code of a mandatory message that no queue takes (AMQP 0-9-1, basic.return).
 NO_ROUTE = 312
@@ -63,14 +63,14 @@ def server_app(url: str) -> Celery:
 def declare(connection: Connection) -> None:
     """Declare the exchange and the queues that exist once. Idempotent."""
     exchange = Exchange(messages.EVENTS_EXCHANGE, "topic", durable=True)
+    events, logs = events_queue(), _bounded(LOGS_QUEUE, KEPT_LOGS)
     with connection.channel() as channel:
         exchange(channel).declare()
-        dead_letters = Queue(DEAD_LETTERS_QUEUE, exchange="", routing_key=DEAD_LETTERS_QUEUE, durable=True)
-        for queue in (dead_letters, events_queue(), _logs_queue()):
+        for queue in (_bounded(DEAD_LETTERS_QUEUE, KEPT_DEAD_LETTERS), events, logs):
             queue(channel).queue_declare()
         for kind in EVENT_KINDS:
-            events_queue()(channel).bind_to(exchange, routing_key=f"*.{kind}")
-        _logs_queue()(channel).bind_to(exchange, routing_key="*.log")
+            events(channel).bind_to(exchange, routing_key=f"*.{kind}")
+        logs(channel).bind_to(exchange, routing_key="*.log")
 
 
 def declare_board(connection: Connection, board_id: str) -> None:
@@ -85,9 +85,10 @@ def events_queue() -> Queue:
     return _queue(EVENTS_QUEUE)
 
 
-def _logs_queue() -> Queue:
-    bounds = {"x-max-length-bytes": LOGS_MAX_BYTES, "x-overflow": "drop-head", "x-message-ttl": LOGS_TTL_MS}
-    return Queue(LOGS_QUEUE, exchange="", durable=True, queue_arguments={"x-queue-type": "quorum", **bounds})
+def _bounded(name: str, bounds: Mapping[str, int]) -> Queue:
+    """A queue that is read by people, or by nobody yet, and may not fill the broker's disk: the oldest go first."""
+    arguments = {"x-queue-type": "quorum", "x-overflow": "drop-head", **bounds}
+    return Queue(name, exchange="", routing_key=name, durable=True, queue_arguments=arguments)
 
 
 def _queue(name: str) -> Queue:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -23,9 +24,14 @@ from workties.errors import BadMessage
 log = logging.getLogger(__name__)
 
 
+#: Largest message that is read, bytes. The largest valid ones hold a checkpoint or an output of 256 KiB.
+MAX_BYTES = 1024 * 1024
+
+
 class Delivery(Protocol):
     """A message from the broker (kombu's `Message`)."""
 
+    body: Any
     delivery_info: dict[str, Any]
     properties: dict[str, Any]
 
@@ -89,6 +95,8 @@ class EventHandler:
 
     def _check(self, delivery: Delivery) -> _Checked | str:
         """The event in a delivery, or the reason why it cannot be used."""
+        if len(delivery.body) > MAX_BYTES:
+            return f"It has {len(delivery.body)} bytes, more than {MAX_BYTES}"
         try:
             event = messages.parse_event(delivery.payload)
         except BadMessage as error:
@@ -133,13 +141,17 @@ class EventHandler:
         key = str(delivery.delivery_info.get("routing_key"))
         log.warning("Message %s goes to the dead letters: %s", key, reason)
         try:
-            body = delivery.payload
-        except (ValueError, TypeError, LookupError):
-            body = repr(getattr(delivery, "body", None))[:65536]
-        try:
-            self._dead_letter(body, reason, key)
+            self._dead_letter(_readable(delivery), reason, key)
         except Unavailable:
             delivery.requeue()
             return False
         delivery.ack()
         return True
+
+
+def _readable(delivery: Delivery) -> Any:
+    """The body for people to look at: decoded where that is possible, shortened where it is too large."""
+    if len(delivery.body) <= MAX_BYTES:
+        with suppress(ValueError, TypeError, LookupError):
+            return delivery.payload
+    return repr(delivery.body[:65536])

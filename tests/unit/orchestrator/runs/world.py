@@ -240,3 +240,9 @@ DETAILS: Mapping[str, dict[str, Any]] = {
     "interrupted": {"reason": m.Reason("reboot", "power cut")},
     "refused": {"reason": m.Reason("bad-package", "no such entry")},
 }
+
+
+def finish(world: World, board: BoardModel, workflow: ObjectId) -> None:
+    """Let the board complete every step that is left."""
+    while not world.run(workflow).state.final:
+        world.drive(board, "state", "completed")
