@@ -3,7 +3,8 @@
 The only module of the engine that knows the collection `runs`. A document is written only by compare-and-set on its
 `version`. Its outbox is emptied by one process at a time, the *drainer*: whoever writes while nobody drains becomes it,
 and who writes while somebody drains leaves the effects to that one. So effects are carried out in the order of the
-decisions; a drainer that dies is followed by another one after `DRAIN_SECONDS`.
+decisions; a drainer that dies is followed by another one after `DRAIN_SECONDS`. Whether a run has not ended (`active`)
+and whether it has a slot (`held`) is stored for indexes that hold no history.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from orchestrator.runs.documents import changes, effect_document, effect_from, run_document, run_from
-from orchestrator.runs.vocabulary import Decision, Effect, Run, RunState
+from orchestrator.runs.vocabulary import Decision, Effect, Run
 
 #: How long (seconds) a drainer may take before another process may carry out what is left.
 DRAIN_SECONDS = 5.0
@@ -34,6 +35,7 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
         ),
         IndexModel([("drainUntil", ASCENDING)], partialFilterExpression={"draining": True}, name="outbox"),
         IndexModel([("board.id", ASCENDING)], partialFilterExpression={"held": True}, name="board"),
+        IndexModel([("steps.program.id", ASCENDING)], partialFilterExpression={"active": True}, name="active_workty"),
     ],
 }
 
@@ -73,7 +75,7 @@ class RunStore:
         """Store a new run with its outbox; None if the workflow has a run of that number already."""
         document = run_document(decision.run) | _drain(drainer, now, decision.effects, 0)
         document["version"] = 1
-        document["held"] = False
+        document["held"], document["active"] = False, True
         document["outbox"] = _numbered(decision.effects, 0)
         try:
             self._runs.insert_one(document)
@@ -99,7 +101,7 @@ class RunStore:
         """
         mine = stored.drainer is None or (stored.drain_until is not None and stored.drain_until <= now)
         changed = changes(stored.run, decision.run)
-        changed["held"] = decision.run.board is not None
+        changed["held"], changed["active"] = decision.run.board is not None, not decision.run.state.final
         changed["version"] = stored.version + 1
         update: dict[str, Any] = {"$set": changed}
         if decision.effects or stored.outbox:
@@ -173,8 +175,7 @@ class RunStore:
 
     def active_with_workty(self, workty_id: str) -> list[str]:
         """Ids of the runs that have not ended and need this workty."""
-        ended = [state.value for state in RunState if state.final]
-        found = self._runs.find({"state": {"$nin": ended}, "steps.program.id": workty_id}, {"_id": 1})
+        found = self._runs.find({"active": True, "steps.program.id": workty_id}, {"_id": 1})
         return [str(document["_id"]) for document in found]
 
     def rename(self, workflow_id: str, name: str, desc: str) -> None:

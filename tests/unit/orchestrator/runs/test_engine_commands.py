@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from bson import ObjectId
 
 from orchestrator.errors import StateForbids
 from orchestrator.runs.vocabulary import RunState
@@ -125,3 +126,16 @@ def test_stopping_or_pausing_what_does_not_run_has_no_effect(world: World) -> No
     world.core.runs.stop(workflow, "x")
     world.core.runs.pause(workflow)
     assert world.run(workflow) == before
+
+
+def test_removing_a_workty_stops_the_runs_that_still_need_it_and_no_others(world: World) -> None:
+    needing, ended, other = world.workflow(1), world.workflow(1), world.workflow(1)
+    for workflow in (needing, ended, other):
+        world.core.runs.start(workflow)
+    world.core.runs.stop(ended, "enough")
+    before = world.run(ended)
+    for workflow in (needing, ended):
+        world.core.runs.stop_needing(ObjectId(world.run(workflow).step.program.id), "The workty was removed")
+    assert world.run(needing).state is RunState.STOPPED
+    assert world.run(ended) == before
+    assert world.run(other).state is RunState.WAITING
