@@ -86,16 +86,16 @@ def serve(settings: AgentSettings) -> int:
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
         agent = Agent([settings])
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            agent.stop()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, stop)
+        return agent.run()
     except AgentError as error:
         logger.error("%s", error)
         return 1
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        agent.stop()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    return agent.run()
 
 
 class SimulatedBoards:

@@ -19,6 +19,7 @@ from kombu import Consumer as QueueConsumer
 from kombu import Queue
 
 from worker_agent.broker import TIMEOUT, Broker, connect, explain, wait_after
+from worker_agent.errors import JournalUnavailable
 from worker_agent.intake import Intake
 from worker_agent.stopping import StopSignal
 from workties.errors import BadMessage
@@ -47,6 +48,9 @@ def build_app(broker: Broker, intake: Intake, stopping: StopSignal) -> Celery:
         except BadMessage as error:
             logger.error("an assignment makes no sense and goes to the dead letters: %s", error.reason)
             raise Reject(error.reason, requeue=False) from None
+        except JournalUnavailable as error:
+            logger.error("An assignment was not taken, the server sends it again. %s", error)
+            raise Reject(str(error), requeue=False) from None
 
     return app
 
@@ -120,6 +124,9 @@ def _control_queues(intake: Intake) -> type[bootsteps.ConsumerStep]:
                 intake.control(body)
             except BadMessage as error:
                 logger.error("an order makes no sense and goes to the dead letters: %s", error.reason)
+                message.reject()
+            except JournalUnavailable as error:
+                logger.error("An order was not carried out, the server sends it again. %s", error)
                 message.reject()
             except Exception:
                 logger.exception("an order could not be carried out; the server asks again")

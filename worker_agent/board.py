@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from worker_agent import control
 from worker_agent.broker import Broker
-from worker_agent.errors import StateDirInUse
+from worker_agent.errors import JournalUnavailable, StateDirInUse
 from worker_agent.heartbeat import Vitals
 from worker_agent.journal import Journal
 from worker_agent.packages import Packages
@@ -69,7 +69,12 @@ class Board:
 
     def stop(self, reason: str) -> None:
         """End every step, report it, say goodbye. Assignments must have ceased to come before."""
-        self._runner.shutdown(STOP_GRACE)
+        # The server takes a board for leaving at the first step that ends for this, and for back at a heartbeat.
+        self._publisher.hush()
+        try:
+            self._runner.shutdown(STOP_GRACE)
+        except JournalUnavailable as error:
+            logger.error("%s What was not written is told at the next start", error)
         if not self._publisher.stop(lambda: self._vitals.bye(reason), FLUSH_SECONDS):
             logger.warning("board %s: the broker is away; %d events stay here", self.id, self._journal.queued())
         self._journal.close()

@@ -21,6 +21,10 @@ class StateDirInUse(AgentError):
     """Another agent works in the same state directory; two would run the same steps."""
 
 
+class JournalUnavailable(AgentError):
+    """The journal cannot be written or read now. Nothing of what was to be written has been."""
+
+
 class PackageUnavailable(AgentError):
     """A package could not be fetched, or what came is not what was announced. The message says why."""
 

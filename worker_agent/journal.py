@@ -7,17 +7,20 @@ other. The journal numbers events. It does not run, send or decide anything else
 from __future__ import annotations
 
 import json
-import sqlite3
-import threading
+import logging
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from worker_agent import attempts, outbox
+from worker_agent.database import Database
+from worker_agent.errors import JournalUnavailable
 from worker_agent.records import Draft, Key, StoredEvent, Taken, key_of
+from workties.errors import BadMessage
 from workties.messages import (
     Accepted,
     ActiveAttempt,
@@ -28,10 +31,10 @@ from workties.messages import (
     Refused,
     StateReported,
     StepEvent,
-    encode,
     parse_assignment,
-    parse_checkpoint,
 )
+
+logger = logging.getLogger(__name__)
 
 #: Ended attempts that are remembered, so that a second delivery is answered and not run.
 KEPT_ATTEMPTS = 1000
@@ -39,26 +42,8 @@ KEPT_ATTEMPTS = 1000
 _RESERVE = 32
 #: Confirmed events are struck out together with the next write, or when there are so many of them.
 _MAX_CONFIRMED = 200
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS attempts (
-    number INTEGER PRIMARY KEY,  -- order of arrival
-    run TEXT NOT NULL, instance TEXT NOT NULL, attempt INTEGER NOT NULL,
-    phase TEXT NOT NULL,         -- accepted, running, ended
-    assignment TEXT,             -- until it has ended
-    state TEXT NOT NULL,
-    checkpoint TEXT,
-    seq INTEGER NOT NULL,        -- no event has a higher number
-    UNIQUE (run, instance, attempt));
-CREATE TABLE IF NOT EXISTS outbox (
-    id INTEGER PRIMARY KEY,      -- order of sending
-    run TEXT NOT NULL, instance TEXT NOT NULL, attempt INTEGER NOT NULL,
-    kind TEXT NOT NULL, body TEXT NOT NULL,
-    kept INTEGER NOT NULL,       -- a final event: stays to answer a second delivery
-    sent INTEGER NOT NULL DEFAULT 0);
-CREATE INDEX IF NOT EXISTS unsent ON outbox (id) WHERE sent = 0;
-CREATE INDEX IF NOT EXISTS outbox_attempt ON outbox (run, instance, attempt);
-"""
+#: So many states of one attempt may wait for the broker; then all but the newest, which is where it can go on, go.
+MAX_STORED_STATES = 50
 
 
 @dataclass(slots=True)
@@ -67,6 +52,7 @@ class _Count:
 
     last: int
     ceiling: int
+    states: int = 0  # stored since they were thinned out
 
 
 class Journal:
@@ -95,23 +81,14 @@ class Journal:
         self._now = now
         self._on_event = on_event
         self._kept = kept_attempts
-        self._lock = threading.RLock()
-        self._confirmed: set[int] = set()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
-        self._db.executescript(_SCHEMA)
-        self._last_id: int = self._one("SELECT coalesce(max(id), 0) FROM outbox")[0]
-        self._known: int = self._one("SELECT count(*) FROM attempts WHERE phase = 'ended'")[0]
-        running = self._db.execute("SELECT run, instance, attempt, seq FROM attempts WHERE phase = 'running'")
-        self._counts = {Key(*row[:3]): _Count(row[3], row[3]) for row in running}
+        self._db = Database(path, attempts.SCHEMA + outbox.SCHEMA)
+        self._attempts, self._outbox = attempts.Attempts(self._db), outbox.Outbox(self._db)
+        self._counts = {key: _Count(seq, seq) for key, seq in self._attempts.running().items()}
 
     def close(self) -> None:
         """Strike out what was confirmed and close. Nothing else may be called afterwards."""
         self.flush()
-        with self._lock:
-            self._db.close()
+        self._db.close()
 
     # --- attempts
 
@@ -124,11 +101,11 @@ class Journal:
         """
         key = key_of(assignment)
         with self._write():
-            if self._row(key):
-                self._answer_again(key)
+            if self._attempts.find(key):
+                self._answer_again(key, partial(Refused, reason=Reason("old-attempt", "this attempt was given up")))
                 return Taken.KNOWN
-            newest = self._one("SELECT max(attempt) FROM attempts WHERE run = ? AND instance = ?", *key[:2])[0]
-            if newest and newest > key.attempt:
+            newest = self._attempts.newest(key)
+            if newest > key.attempt:
                 reason = Reason("old-attempt", f"attempt {newest} of this instance is known here")
                 self._store(key, 1, partial(Refused, reason=reason), kept=False)
                 return Taken.REFUSED
@@ -137,29 +114,27 @@ class Journal:
                 self.refuse(key, refusal)
                 return Taken.REFUSED
             self._supersede(key)
-            self._insert(key, "accepted", assignment, 1)
+            self._attempts.insert(key, "accepted", 1, assignment)
             self._store(key, 1, Accepted, kept=False)
             return Taken.NEW
 
     def refuse(self, key: Key, reason: Reason) -> None:
         """Refuse an attempt; one that is known is answered again instead."""
         with self._write():
-            if self._row(key):
-                self._answer_again(key)
+            if self._attempts.find(key):
+                self._answer_again(key, partial(Refused, reason=reason))
             else:
-                self._insert(key, "ended", None, 1)
+                self._attempts.insert(key, "ended", 1)
                 self._store(key, 1, partial(Refused, reason=reason), kept=True)
 
     def begin(self, key: Key) -> bool:
         """The attempt begins. False if it is not there to begin: stopped, forgotten or begun before."""
         with self._write():
-            row = self._row(key)
-            if not row or row["phase"] != "accepted":
+            row = self._attempts.find(key)
+            if not row or row.phase != "accepted":
                 return False
-            self._counts[key] = _Count(row["seq"], row["seq"])
-            self._db.execute(
-                "UPDATE attempts SET phase = 'running' WHERE run = ? AND instance = ? AND attempt = ?", key
-            )
+            self._counts[key] = _Count(row.seq, row.seq)
+            self._attempts.begin(key)
             self._report(key, partial(StateReported, state="running"))
             return True
 
@@ -187,51 +162,57 @@ class Journal:
         assignment, if it is still on the way, does not begin.
         """
         with self._write():
-            row = self._row(key)
-            if row and row["phase"] == "ended":
-                self._answer_again(key)
+            row = self._attempts.find(key)
+            final = partial(Interrupted, reason=reason, checkpoint=self.checkpoint(key))
+            if row and row.phase == "ended":
+                self._answer_again(key, final)
                 return
             if not row:
-                self._insert(key, "accepted", None, 0)
-            self._finish(key, partial(Interrupted, reason=reason, checkpoint=self.checkpoint(key)))
+                self._attempts.insert(key, "accepted", 0)
+            self._finish(key, final)
 
     def forget(self, key: Key) -> None:
-        """Delete an attempt and its events; nothing more is said about it."""
+        """Say nothing more about an attempt, known or not; it neither goes on nor begins, whatever is delivered."""
         with self._write():
             self._counts.pop(key, None)
-            self._db.execute("DELETE FROM attempts WHERE run = ? AND instance = ? AND attempt = ?", key)
-            self._db.execute("DELETE FROM outbox WHERE run = ? AND instance = ? AND attempt = ?", key)
+            self._outbox.drop(key)
+            row = self._attempts.find(key)
+            if not row:
+                self._attempts.insert(key, "ended", 0)
+            elif row.phase != "ended":
+                self._attempts.close(key)
 
     def accepted(self) -> list[Assignment]:
-        """Attempts that have not begun, in order of arrival."""
-        with self._lock:
-            rows = self._db.execute("SELECT assignment FROM attempts WHERE phase = 'accepted' ORDER BY number")
-            return [parse_assignment(json.loads(row[0])) for row in rows]
+        """Attempts that have not begun, in order of arrival.
+
+        What another version of the agent stored and this one cannot read is refused, and is not among them.
+        """
+        with self._db.lock:
+            found = [self._parsed(key, text) for key, text in self._attempts.accepted()]
+        return [assignment for assignment in found if assignment]
 
     def running(self) -> list[Key]:
         """Attempts that have begun and not ended; after a start of the agent: those that were cut short."""
-        with self._lock:
+        with self._db.lock:
             return list(self._counts)
 
     def checkpoint(self, key: Key) -> Checkpoint | None:
         """The last checkpoint of an attempt, at first the one it was assigned with."""
-        with self._lock:
-            row = self._row(key)
-            return (
-                parse_checkpoint({"checkpoint": json.loads(row["checkpoint"])}) if row and row["checkpoint"] else None
-            )
+        row = self._attempts.find(key)
+        return row.checkpoint if row else None
 
     def active(self) -> tuple[ActiveAttempt, ...]:
-        """Every attempt that has not ended, as a heartbeat lists it."""
-        with self._lock:
-            rows = self._db.execute(
-                "SELECT run, instance, attempt, seq, state FROM attempts WHERE phase <> 'ended' ORDER BY number"
-            ).fetchall()
-            last = {key: count.last for key, count in self._counts.items()}
-        return tuple(
-            ActiveAttempt(run, instance, attempt, last.get(Key(run, instance, attempt), seq), state)
-            for run, instance, attempt, seq, state in rows
-        )
+        """Every attempt of which the broker does not have the end, as a heartbeat lists it.
+
+        One that has ended and whose end is still on its way would else be missing, and be given up by the server.
+        """
+        with self._db.lock:
+            unended = [
+                replace(found, seq=self._counts[key].last) if (key := key_of(found)) in self._counts else found
+                for found in self._attempts.unended()
+            ]
+            untold = [(key, self._attempts.find(key)) for key in self._outbox.unsent_finals()]
+        return (*unended, *(ActiveAttempt(*key, row.seq, row.state) for key, row in untold if row))
 
     # --- events
 
@@ -241,110 +222,99 @@ class Journal:
         Returns:
             That, and the id of the stored event after which it must be sent. None if the attempt does not run.
         """
-        with self._lock:
+        with self._db.lock:
             count = self._counts.get(key)
             if count is None:
                 return None
             count.last += 1
             if count.last > count.ceiling:
-                with self._write():
-                    self._set_aside(key)
-            return self._stamp(key, count.last), self._last_id
+                try:
+                    with self._write():
+                        self._set_aside(key)
+                except JournalUnavailable:
+                    return None
+            return self._stamp(key, count.last), self._outbox.last_id
 
     def unsent(self, limit: int = 100) -> tuple[list[StoredEvent], int]:
         """Events to send, in order, and the id up to which they are complete."""
-        with self._lock:
-            rows = self._db.execute(
-                "SELECT id, kind, body FROM outbox WHERE sent = 0 ORDER BY id LIMIT ?", (limit + len(self._confirmed),)
-            ).fetchall()
-            events = [StoredEvent(*row) for row in rows if row[0] not in self._confirmed][:limit]
-            return events, events[-1].id if len(events) == limit else self._last_id
+        with self._db.lock:
+            return self._outbox.unsent(limit)
 
     def confirm(self, ids: Iterable[int]) -> None:
         """The broker has these events. They are struck out with the next write: sent twice, they do no harm."""
-        with self._lock:
-            self._confirmed.update(ids)
-            if len(self._confirmed) >= _MAX_CONFIRMED:
+        with self._db.lock:
+            self._outbox.confirmed.update(ids)
+            if len(self._outbox.confirmed) >= _MAX_CONFIRMED:
                 self.flush()
 
     def flush(self) -> None:
-        """Strike out confirmed events now."""
-        with self._lock:
-            if self._confirmed:
+        """Strike out confirmed events now; if that cannot be written, later."""
+        with self._db.lock:
+            if not self._outbox.confirmed:
+                return
+            try:
                 with self._write():
                     pass
+            except JournalUnavailable as error:
+                logger.error("%s", error)
 
     def queued(self, kind: str | None = None) -> int:
         """How many events (of one kind) wait to be sent."""
-        with self._lock:
-            rows = self._db.execute("SELECT id FROM outbox WHERE sent = 0 AND kind = coalesce(?, kind)", (kind,))
-            return sum(row[0] not in self._confirmed for row in rows)
+        with self._db.lock:
+            return self._outbox.queued(kind)
 
     # --- inside a transaction
 
     @contextmanager
     def _write(self) -> Iterator[None]:
-        """One transaction; inside another one, a part of it."""
-        with self._lock:
+        """One transaction; inside another one, a part of it. Raises `JournalUnavailable`."""
+        with self._db.lock:
             if self._db.in_transaction:
                 yield
                 return
-            before, counts = self._last_id, {key: (c.last, c.ceiling) for key, c in self._counts.items()}
-            self._db.execute("BEGIN IMMEDIATE")
+            before, ended, counts = (
+                self._outbox.last_id,
+                self._attempts.ended,
+                {k: replace(c) for k, c in self._counts.items()},
+            )
             try:
-                confirmed = self._strike_out()
-                yield
-                self._db.execute("COMMIT")
+                with self._db.transaction():
+                    confirmed = self._outbox.strike_out()
+                    self._prune()
+                    yield
             except BaseException:
-                self._db.execute("ROLLBACK")
-                self._last_id = before
-                self._counts = {key: _Count(*count) for key, count in counts.items()}
+                self._outbox.last_id, self._attempts.ended, self._counts = before, ended, counts
                 raise
-            self._confirmed -= confirmed
+            self._outbox.confirmed -= confirmed
             self.writes += 1
-            stored = self._last_id > before
+            stored = self._outbox.last_id > before
         if stored:
             self._on_event()
 
-    def _strike_out(self) -> set[int]:
-        ids = set(self._confirmed)
-        self._db.executemany("DELETE FROM outbox WHERE id = ? AND kept = 0", [(found,) for found in ids])
-        self._db.executemany("UPDATE outbox SET sent = 1 WHERE id = ?", [(found,) for found in ids])
-        if self._known > self._kept * 1.1:
-            self._prune()
-        return ids
-
     def _prune(self) -> None:
-        """Forget the oldest ended attempts whose final event is with the broker."""
-        old = self._db.execute(
-            "SELECT a.run, a.instance, a.attempt FROM attempts a JOIN outbox o USING (run, instance, attempt)"
-            " WHERE a.phase = 'ended' AND o.sent = 1 ORDER BY a.number LIMIT ?",
-            (self._known - self._kept,),
-        ).fetchall()
-        self._db.executemany("DELETE FROM attempts WHERE run = ? AND instance = ? AND attempt = ?", old)
-        self._db.executemany("DELETE FROM outbox WHERE run = ? AND instance = ? AND attempt = ?", old)
-        self._known -= len(old)
+        """Forget the oldest ended attempts, but none of which the broker does not have the end."""
+        if self._attempts.ended > self._kept * 1.1:
+            for key in self._attempts.remove_told(self._attempts.ended - self._kept):
+                self._outbox.drop(key)
+
+    def _parsed(self, key: Key, assignment: str) -> Assignment | None:
+        try:
+            return parse_assignment(json.loads(assignment))
+        except (BadMessage, ValueError) as error:
+            logger.error("%s: an earlier version of the agent took it, and this one cannot read it: %s", key, error)
+            with self._write():
+                self._finish(key, partial(Refused, reason=Reason("bad-message", str(error)[:1000])))
+            return None
 
     def _supersede(self, key: Key) -> None:
-        rows = self._db.execute(
-            "SELECT run, instance, attempt FROM attempts WHERE run = ? AND instance = ? AND phase = 'accepted'", key[:2]
-        ).fetchall()
-        for row in rows:
-            self.interrupt(Key(*row), Reason("stopped", f"attempt {key.attempt} took its place"))
+        for older, _ in self._attempts.accepted():
+            if older[:2] == key[:2]:
+                self.interrupt(older, Reason("stopped", f"attempt {key.attempt} took its place"))
 
     def _no_room(self, capacity: int) -> Reason | None:
-        count = self._one("SELECT count(*) FROM attempts WHERE phase <> 'ended'")[0]
+        count = len(self._attempts.unended())
         message = f"{count} attempts have not ended here, no more than {capacity} are taken"
         return Reason("no-slot", message) if count >= capacity else None
-
-    def _insert(self, key: Key, phase: str, assignment: Assignment | None, seq: int) -> None:
-        checkpoint = _json(encode(assignment.checkpoint)) if assignment and assignment.checkpoint else None
-        self._db.execute(
-            "INSERT INTO attempts (run, instance, attempt, phase, assignment, state, checkpoint, seq)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (*key, phase, _json(encode(assignment)) if assignment else None, "accepted", checkpoint, seq),
-        )
-        self._known += phase == "ended"
 
     def _report(self, key: Key, *drafts: Draft, checkpoint: Checkpoint | None = None) -> None:
         count = self._counts[key]
@@ -352,54 +322,40 @@ class Journal:
             count.last += 1
             event = self._store(key, count.last, draft, kept=False)
             if isinstance(event, StateReported):
-                self._db.execute(
-                    "UPDATE attempts SET state = ? WHERE run = ? AND instance = ? AND attempt = ?", (event.state, *key)
-                )
+                self._attempts.set_state(key, event.state)
+                count.states += 1
+        if count.states > MAX_STORED_STATES:
+            count.states = 0
+            self._outbox.thin(key, MAX_STORED_STATES)
         if checkpoint:
-            self._db.execute(
-                "UPDATE attempts SET checkpoint = ? WHERE run = ? AND instance = ? AND attempt = ?",
-                (_json(encode(checkpoint)), *key),
-            )
+            self._attempts.set_checkpoint(key, checkpoint)
         self._set_aside(key)
 
     def _set_aside(self, key: Key) -> None:
         count = self._counts[key]
         count.ceiling = count.last + _RESERVE
-        self._db.execute(
-            "UPDATE attempts SET seq = ? WHERE run = ? AND instance = ? AND attempt = ?", (count.ceiling, *key)
-        )
+        self._attempts.set_seq(key, count.ceiling)
 
     def _finish(self, key: Key, final: Draft) -> None:
-        count = self._counts.pop(key, None)
-        seq = (
-            count.last
-            if count
-            else self._one("SELECT seq FROM attempts WHERE run = ? AND instance = ? AND attempt = ?", *key)[0]
-        ) + 1
-        self._store(key, seq, final, kept=True)
-        self._db.execute(
-            "UPDATE attempts SET phase = 'ended', assignment = NULL, checkpoint = NULL, seq = ?"
-            " WHERE run = ? AND instance = ? AND attempt = ?",
-            (seq, *key),
-        )
-        self._known += 1
+        count, row = self._counts.pop(key, None), self._attempts.find(key)
+        self._end_with(key, final, (count.last if count else row.seq if row else 0) + 1)
+        self._attempts.close(key)
 
-    def _answer_again(self, key: Key) -> None:
-        """The final event, if it has ended, else `accepted`; as they were."""
-        row = self._one("SELECT id FROM outbox WHERE kept = 1 AND run = ? AND instance = ? AND attempt = ?", *key)
-        if row is None:
+    def _end_with(self, key: Key, final: Draft, seq: int) -> None:
+        self._store(key, seq, final, kept=True)
+        self._attempts.set_seq(key, seq)
+
+    def _answer_again(self, key: Key, forgotten: Draft) -> None:
+        """The final event as it was, `forgotten` if that was forgotten; `accepted` if the attempt has not ended."""
+        row = self._attempts.find(key)
+        if row and row.phase != "ended":
             self._store(key, 1, Accepted, kept=False)
-            return
-        self._last_id += 1
-        self._db.execute("UPDATE outbox SET sent = 0, id = ? WHERE id = ?", (self._last_id, row[0]))
+        elif row and not self._outbox.send_again(key):
+            self._end_with(key, forgotten, row.seq + 1)
 
     def _store(self, key: Key, seq: int, draft: Draft, *, kept: bool) -> StepEvent:
         event = draft(**self._stamp(key, seq))
-        self._last_id += 1
-        self._db.execute(
-            "INSERT INTO outbox (id, run, instance, attempt, kind, body, kept) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (self._last_id, *key, event.kind, _json(encode(event)), kept),
-        )
+        self._outbox.store(key, event, kept=kept)
         return event
 
     def _stamp(self, key: Key, seq: int) -> dict[str, Any]:
@@ -407,16 +363,3 @@ class Journal:
         name = json.dumps([self.board, *key, seq])
         stamp = {"id": uuid.uuid5(uuid.NAMESPACE_OID, name).hex, "at": self._now(), "board": self.board}
         return {**stamp, **key._asdict(), "seq": seq}
-
-    def _row(self, key: Key) -> Mapping[str, Any] | None:
-        row = self._one(
-            "SELECT phase, seq, checkpoint FROM attempts WHERE run = ? AND instance = ? AND attempt = ?", *key
-        )
-        return dict(zip(("phase", "seq", "checkpoint"), row, strict=True)) if row else None
-
-    def _one(self, sql: str, *values: object) -> Any:
-        return self._db.execute(sql, values).fetchone()
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"))

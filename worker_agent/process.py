@@ -15,6 +15,7 @@ import sysconfig
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import workties
@@ -24,6 +25,7 @@ from workties.protocol import PAUSE_LINE
 
 #: Most files a program may have open.
 OPEN_FILES = 1024
+_READ = 64 * 1024
 _PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
@@ -149,13 +151,14 @@ class StepProcess:
             os.killpg(self._pid, number)
 
 
-def kill_started_with(input_file: Path) -> int:
+def kill_started_with(path: Path) -> int:
     """Kill every process that was started for the step with this input file, wherever it went. How many there were.
 
-    Finds those that left their group, and those of a step that an earlier agent left behind: they are known by their
-    environment, since a process number may by now belong to somebody else.
+    Given a directory, for every step with an input file below it. Finds those that left their group, and those of steps
+    that an earlier agent left behind: they are known by their environment, since a process number may by now belong to
+    somebody else.
     """
-    mark = f"{INPUT}={input_file}".encode()
+    mark = f"{INPUT}={path}".encode()
     killed = 0
     for pid in _processes_with(mark):
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -174,22 +177,32 @@ def tasks_of_account() -> int:
     if uid == 0:
         return 0
     count = 0
-    for path in _proc():
+    for pid in _processes():
         with contextlib.suppress(OSError):
-            if path.stat().st_uid == uid:
-                count += len(list((path / "task").iterdir()))
+            if Path(f"/proc/{pid}").stat().st_uid == uid:
+                count += len(list(Path(f"/proc/{pid}/task").iterdir()))
     return count
 
 
 def _processes_with(mark: bytes) -> Iterator[int]:
-    for path in _proc():
+    # After each step every process is looked at, so this is written to cost little.
+    for pid in _processes():
         with contextlib.suppress(OSError):
-            if mark in (path / "environ").read_bytes().split(b"\0"):
-                yield int(path.name)
+            fd = os.open(f"/proc/{pid}/environ", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                content = b"".join(iter(partial(os.read, fd, _READ), b""))
+            finally:
+                os.close(fd)
+            if mark in content and any(_is_marked(found, mark) for found in content.split(b"\0")):
+                yield int(pid)
 
 
-def _proc() -> Iterator[Path]:
-    return (path for path in Path("/proc").iterdir() if path.name.isdigit())
+def _is_marked(variable: bytes, mark: bytes) -> bool:
+    return variable == mark or variable.startswith(mark + b"/")
+
+
+def _processes() -> list[str]:
+    return [name for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208
 
 
 def _pipe(undo: contextlib.ExitStack) -> tuple[int, int]:

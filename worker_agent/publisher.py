@@ -63,7 +63,7 @@ class Publisher:
         self._gate = ProgressGate(clock)
         self._changed = threading.Condition()
         self._work = True
-        self._stopping = False
+        self._hushed = self._stopping = False
         self._farewell: Callable[[], Heartbeat] | None = None
         self._passing: list[_Passing] = []
         self._connected = False
@@ -75,10 +75,16 @@ class Publisher:
         """Begin to connect and send."""
         self._thread.start()
 
+    def hush(self) -> None:
+        """No heartbeat from now on; what is stored goes on being sent."""
+        with self._changed:
+            self._hushed = True
+            self._changed.notify_all()
+
     def stop(self, farewell: Callable[[], Heartbeat], deadline_seconds: float) -> bool:
         """Send what is stored and then what `farewell` makes, and end. False if that did not work out in time."""
         with self._changed:
-            self._stopping, self._farewell = True, farewell
+            self._hushed, self._stopping, self._farewell = True, True, farewell
             self._changed.notify_all()
         self._thread.join(deadline_seconds)
         return self._farewell is None
@@ -147,14 +153,15 @@ class Publisher:
         due = self._gate.next_due()
         return self._work or self._stopping or bool(self._passing) or (due is not None and due <= self._clock())
 
-    def _patience(self) -> float:
-        """Seconds until something is due without being woken."""
-        times = [self._beat_at, self._gate.next_due(), self._flush_at]
-        return max(0.0, min(found for found in times if found is not None) - self._clock())
+    def _patience(self) -> float | None:
+        """Seconds until something is due without being woken; None if nothing is."""
+        times = [None if self._hushed else self._beat_at, self._gate.next_due(), self._flush_at]
+        until = min((found for found in times if found is not None), default=None)
+        return None if until is None else max(0.0, until - self._clock())
 
     def _send_heartbeat(self, producer: Producer) -> None:
         now = self._clock()
-        if now >= self._beat_at and not self._stopping:
+        if now >= self._beat_at and not self._hushed:
             self._beat_at = now + self._heartbeat_seconds
             beat = self._heartbeat()
             self._send(producer, beat.kind, json.dumps(encode(beat)))

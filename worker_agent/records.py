@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-from workties.messages import Assignment, Control, StepEvent
+from workties.messages import ActiveAttempt, Assignment, Control, StepEvent
 
 #: An event without what the journal adds: id, time, names and number.
 Draft = Callable[..., StepEvent]
@@ -24,7 +24,7 @@ class Key(NamedTuple):
         return f"run {self.run} instance {self.instance} attempt {self.attempt}"
 
 
-def key_of(message: Assignment | Control | StepEvent) -> Key:
+def key_of(message: Assignment | Control | StepEvent | ActiveAttempt) -> Key:
     """The attempt that `message` is about."""
     return Key(message.run, message.instance, message.attempt)
 

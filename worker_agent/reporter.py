@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable
 from functools import partial
 
+from worker_agent.errors import JournalUnavailable
 from worker_agent.journal import Journal
 from worker_agent.outcome import Outcome
 from worker_agent.publisher import Publisher
 from worker_agent.records import Draft, Key
 from workties.messages import Checkpoint, Completed, Failed, Interrupted, Log, LogLine, Reason, StateReported
+
+logger = logging.getLogger(__name__)
 
 #: Seconds that lines of output wait for company; each message of them is a write on the board's flash.
 LOG_DELAY = 2.0
@@ -104,9 +108,13 @@ class Reporter:
         )
 
     def _flush(self) -> None:
-        drafts = self._take_lines()
+        count, drafts = len(self._lines), self._take_lines()
         if drafts:
-            self._journal.report(self._key, *drafts)
+            try:
+                self._journal.report(self._key, *drafts)
+            except JournalUnavailable as error:  # no reason to end the step
+                logger.error("%s %d lines of output are dropped", error, count)
+                self._dropped += count
 
     def _take_lines(self) -> list[Draft]:
         """What has gathered, as one message; nothing while too much waits for the broker."""

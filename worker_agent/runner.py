@@ -14,8 +14,9 @@ import threading
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
-from worker_agent.errors import Cancelled, PackageUnavailable
+from worker_agent.errors import Cancelled, JournalUnavailable, PackageUnavailable
 from worker_agent.journal import Journal
 from worker_agent.orders import Orders, Stop
 from worker_agent.outcome import Outcome
@@ -29,7 +30,12 @@ from workties.errors import BadPackage
 from workties.messages import Assignment, Interrupted, Reason
 from workties.protocol import step_input
 
+T = TypeVar("T")
+
 logger = logging.getLogger(__name__)
+
+#: Seconds between two tries to write the end of a step to a journal that cannot be written.
+JOURNAL_WAIT = 2.0
 
 
 class Runner:
@@ -62,12 +68,14 @@ class Runner:
 
     def recover(self) -> None:
         """After a start: end what an earlier agent left running, and say so. To be called before anything else."""
+        killed = kill_started_with(self._directory)
         for key in self._journal.running():
-            killed = kill_started_with(self._input_file(key))
-            logger.warning("%s: cut short by a restart; %d processes left behind were killed", key, killed)
+            logger.warning("%s: cut short by a restart", key)
             reason = Reason("reboot", "the board or its agent was restarted")
             checkpoint = self._journal.checkpoint(key)
             self._journal.end(key, partial(Interrupted, reason=reason, checkpoint=checkpoint))
+        if killed:
+            logger.warning("%d processes that an earlier agent left behind were killed", killed)
         _remove(self._directory)
         self._directory.mkdir(parents=True)
 
@@ -118,6 +126,7 @@ class Runner:
         reason = Reason("agent-stop", "the agent was stopped")
         with self._changed:
             self._stopping = True
+            self._changed.notify_all()
             for orders in self._orders.values():
                 orders.order_stop(Stop(reason, grace_seconds))
             self._changed.wait_for(lambda: not self._orders)
@@ -129,13 +138,12 @@ class Runner:
     def _work(self, assignment: Assignment, orders: Orders) -> None:
         key = key_of(assignment)
         try:
-            if self._journal.begin(key):
+            if self._written(lambda: self._journal.begin(key)):
                 logger.info("%s: begins (%s)", key, assignment.workty.name)
                 self._perform(assignment, orders)
                 logger.info("%s: ended", key)
-        except Exception:
-            logger.exception("%s: the agent failed", key)
-            self._reporter(key).fail("crash", "the board's agent failed; its log says why")
+        except JournalUnavailable:
+            logger.error("%s: the agent stops before it could write what became of it; its next start tells", key)
         finally:
             with self._changed:
                 del self._orders[key]
@@ -144,16 +152,40 @@ class Runner:
             self.fill()
 
     def _perform(self, assignment: Assignment, orders: Orders) -> None:
-        key = key_of(assignment)
-        reporter = self._reporter(key)
+        reporter = Reporter(key_of(assignment), self._journal, self._publisher, self._now)
+        tell = self._attempt(assignment, orders, reporter)
+        self._written(tell)
+
+    def _attempt(self, assignment: Assignment, orders: Orders, reporter: Reporter) -> Callable[[], object]:
+        """Run the program; what is to be told of its end."""
         try:
             outcome = self._run(assignment, orders, reporter)
-        except (PackageUnavailable, BadPackage, OSError) as error:
-            reporter.fail("package", str(error))
         except Cancelled:
-            reporter.interrupt(orders.stop.reason if orders.stop else Reason("paused", "paused before it began"))
-        else:
-            reporter.end(outcome)
+            reason = orders.stop.reason if orders.stop else Reason("paused", "paused before it began")
+            return lambda: reporter.interrupt(reason)
+        except (PackageUnavailable, BadPackage, OSError) as error:
+            return partial(reporter.fail, "package", str(error))
+        except JournalUnavailable as error:
+            return partial(reporter.fail, "crash", str(error))
+        except Exception:
+            logger.exception("%s: the agent failed", key_of(assignment))
+            return partial(reporter.fail, "crash", "the board's agent failed; its log says why")
+        return lambda: reporter.end(outcome)
+
+    def _written(self, write: Callable[[], T]) -> T:
+        """What `write` returns, which is tried until the journal can be written.
+
+        Raises:
+            JournalUnavailable: it could not be written until the agent was stopped.
+        """
+        while True:
+            try:
+                return write()
+            except JournalUnavailable as error:
+                logger.error("%s Trying again in %g s", error, JOURNAL_WAIT)
+                with self._changed:
+                    if self._changed.wait_for(lambda: self._stopping, JOURNAL_WAIT):
+                        raise
 
     def _run(self, assignment: Assignment, orders: Orders, reporter: Reporter) -> Outcome:
         key = key_of(assignment)
@@ -192,9 +224,6 @@ class Runner:
             tasks_before=self._tasks_before,
         )
 
-    def _reporter(self, key: Key) -> Reporter:
-        return Reporter(key, self._journal, self._publisher, self._now)
-
     def _instances_running(self, key: Key) -> list[Key]:
         return [found for found in self._orders if found[:2] == key[:2]]
 
@@ -206,6 +235,9 @@ class Runner:
 
 def _remove(directory: Path) -> None:
     """Remove a directory, also one in which a program made folders that it may not read itself."""
+    shutil.rmtree(directory, ignore_errors=True)
+    if not directory.exists():
+        return
     for path, folders, _ in os.walk(directory):
         for folder in (Path(path, name) for name in folders):
             if not folder.is_symlink():

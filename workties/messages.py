@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache
 from typing import Any, ClassVar
 
 from workties import checks
@@ -320,6 +321,7 @@ def encode(message: object) -> Any:
     return message
 
 
+@cache
 def camel(name: str) -> str:
     """The wire's spelling of a field name: `return_code` -> `returnCode`."""
     head, *tail = name.split("_")

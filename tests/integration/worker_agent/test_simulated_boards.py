@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import resource
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -279,6 +282,95 @@ def test_a_stopped_agent_interrupts_its_steps_and_says_goodbye(server: Any, star
     assert server.hear_final(running)["reason"]["code"] == "agent-stop"
     assert server.hear_final(running)["checkpoint"]["state"] == "waiting"
     assert server.hear_final(waiting)["reason"]["code"] == "agent-stop"
+
+
+def test_a_board_that_leaves_sends_no_heartbeat_from_the_first_step_that_ends_for_it(
+    server: Any, start: Start, plain: Callable[[str], bytes]
+) -> None:
+    boards = SimulatedBoards([server.settings("board-01", heartbeat_seconds=0.1)])
+    assert boards.start()
+    slow = """
+import json, os, signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: (time.sleep(0.7), sys.exit(0)))
+os.write(int(os.environ["WORKTY_EVENTS_FD"]), json.dumps({"type": "state", "state": "slow"}).encode() + b"\\n")
+time.sleep(60)
+"""
+    leaving = [server.assign("board-01", builtin("with-delay"), properties=delay(60))]
+    server.hear(in_state(leaving[0], "waiting"))
+    leaving.append(server.assign("board-01", plain(slow)))
+    server.hear(in_state(leaving[1], "slow"))
+    boards.stop()
+    server.hear(lambda event: event["kind"] == "bye")
+    kinds = [event["kind"] for event in server.heard]
+    ended = kinds[kinds.index("interrupted") :]
+    assert [kind for kind in ended if kind != "log"] == ["interrupted", "interrupted", "bye"]
+
+
+class Heard(logging.Handler):
+    """Waits for words in the agent's log."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self._words, self._heard = words, threading.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._words in record.getMessage():
+            self._heard.set()
+
+    def __enter__(self) -> Heard:
+        logging.getLogger("worker_agent").addHandler(self)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        logging.getLogger("worker_agent").removeHandler(self)
+
+    def wait(self) -> None:
+        assert self._heard.wait(20), f"nobody said {self._words!r}"
+
+
+def test_on_a_full_disk_steps_fail_nothing_is_lost_and_the_board_goes_on_when_there_is_room(
+    server: Any, start: Start, plain: Callable[[str], bytes]
+) -> None:
+    settings = server.settings("board-01")
+    start(settings)
+    script = """
+import json, os, time
+while True:
+    os.write(int(os.environ["WORKTY_EVENTS_FD"]), json.dumps({"type": "state", "state": "turning"}).encode() + b"\\n")
+    time.sleep(0.01)
+"""
+    running = server.assign("board-01", plain(script))
+    server.hear(in_state(running, "turning"))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    size = (settings.state_dir / "journal.db-wal").stat().st_size
+    with Heard("Trying again") as retried, Heard("An assignment was not taken") as not_taken:
+        # As on a disk without room, files cannot grow.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            retried.wait()
+            late = server.assign("board-01", builtin("without-delay"))
+            not_taken.wait()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    final = server.hear_final(running)
+    assert (final["kind"], final["reason"]["code"]) == ("failed", "crash")
+    assert "Is the disk full" in final["reason"]["message"]
+    assert server.events(late) == []
+    server.deliver("board-01", late)
+    assert server.hear_final(late)["kind"] == "completed"
+
+
+def test_processes_of_a_board_whose_journal_is_lost_are_killed_at_its_next_start(
+    server: Any, start: Start, tmp_path: Path
+) -> None:
+    settings = server.settings("board-01")
+    environ = {"WORKTY_INPUT": str(settings.state_dir / "steps" / "lost" / "input.json")}
+    with subprocess.Popen(["/bin/sleep", "60"], env=environ) as lost:
+        settings.state_dir.mkdir()
+        (settings.state_dir / "journal.db").write_bytes(b"no database" * 100)
+        start(settings)
+        assert lost.wait(10) == -signal.SIGKILL
+    assert server.hear_final(server.assign("board-01", builtin("without-delay")))["kind"] == "completed"
 
 
 def test_two_agents_may_not_share_a_state_directory(server: Any, start: Start) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -57,3 +59,20 @@ def open_journal(tmp_path: Path) -> Iterator[Callable[..., Journal]]:
 @pytest.fixture
 def journal(open_journal: Callable[..., Journal]) -> Journal:
     return open_journal()
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Callable[[], AbstractContextManager[None]]:
+    """Within `full_disk()` the journal of this test cannot grow, as on a disk without room."""
+
+    @contextmanager
+    def limited() -> Iterator[None]:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        size = (tmp_path / "journal.db-wal").stat().st_size
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limited

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from worker_agent.errors import JournalUnavailable
 from worker_agent.journal import Journal
 from worker_agent.records import Key, Taken, key_of
 from workties.messages import (
@@ -205,15 +209,50 @@ def test_interrupting_what_is_not_known_is_answered_and_it_does_not_begin_later(
     assert journal.accepted() == []
 
 
-def test_a_forgotten_attempt_leaves_nothing(journal: Journal, assignment: Make) -> None:
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize("phase", ["unknown", "accepted", "running", "ended"])
+def test_nothing_more_is_said_of_a_forgotten_attempt_and_it_does_not_begin_later(
+    open_journal: Callable[..., Journal], assignment: Make, phase: str, restart: bool
+) -> None:
+    journal, key = open_journal(), key_of(assignment())
+    phases = ["unknown", "accepted", "running", "ended"].index(phase)
+    for step in (lambda: take(journal, assignment()), lambda: journal.begin(key), lambda: journal.end(key, Completed))[
+        :phases
+    ]:
+        step()
+    journal.forget(key)
+    if restart:
+        journal = open_journal()
+    assert (told(journal), journal.active(), journal.running(), journal.accepted()) == ([], (), [], [])
+    assert journal.number(key) is None
+    assert not journal.end(key, Completed)
+    assert take(journal, assignment()) is Taken.KNOWN
+    assert journal.accepted() == []
+
+
+def test_a_forgotten_attempt_that_is_delivered_again_is_refused_with_a_higher_number(
+    journal: Journal, assignment: Make
+) -> None:
     key = key_of(assignment())
     take(journal, assignment())
     journal.begin(key)
+    journal.end(key, Completed)
+    last = send_all(journal)[-1]["seq"]
     journal.forget(key)
-    assert told(journal) == []
-    assert journal.active() == ()
-    assert not journal.end(key, Completed)
-    assert take(journal, assignment()) is Taken.NEW
+    take(journal, assignment())
+    refused = send_all(journal)
+    assert [(event["kind"], event["reason"]["code"]) for event in refused] == [("refused", "old-attempt")]
+    assert refused[0]["seq"] > last
+    take(journal, assignment())
+    assert told(journal) == refused
+
+
+def test_a_stop_of_a_forgotten_attempt_is_answered(journal: Journal, assignment: Make) -> None:
+    key = key_of(assignment())
+    take(journal, assignment())
+    journal.forget(key)
+    journal.interrupt(key, Reason("stopped", "by user"))
+    assert kinds(told(journal)) == ["interrupted"]
 
 
 def test_a_heartbeat_lists_what_has_not_ended(journal: Journal, assignment: Make) -> None:
@@ -223,9 +262,108 @@ def test_a_heartbeat_lists_what_has_not_ended(journal: Journal, assignment: Make
         journal.begin(Key("run-1", instance, 1))
     journal.report(Key("run-1", "a", 1), partial(StateReported, state="copying"))
     journal.end(Key("run-1", "c", 1), Completed)
+    send_all(journal)
     assert [(found.instance, found.seq, found.state) for found in journal.active()] == [
         ("a", 3, "copying"),
         ("b", 1, "accepted"),
+    ]
+
+
+def test_a_heartbeat_lists_what_has_ended_until_the_broker_has_its_end(
+    open_journal: Callable[..., Journal], assignment: Make
+) -> None:
+    journal, key = open_journal(), key_of(assignment())
+    take(journal, assignment())
+    journal.begin(key)
+    journal.end(key, Completed)
+    assert [(found.attempt, found.seq) for found in journal.active()] == [(1, 3)]
+    journal = open_journal()
+    assert [(found.attempt, found.seq) for found in journal.active()] == [(1, 3)]
+    send_all(journal)
+    assert journal.active() == ()
+    assert open_journal().active() == ()
+
+
+def test_of_many_states_that_nobody_could_be_told_the_newest_are_kept(journal: Journal, assignment: Make) -> None:
+    key = key_of(assignment())
+    take(journal, assignment())
+    take(journal, assignment(instance="other"))
+    journal.begin(key)
+    for count in range(300):
+        journal.report(key, partial(StateReported, state=f"s{count}"))
+    journal.end(key, Completed)
+    events = [event for event in told(journal) if event["instance"] == key.instance]
+    assert len(events) < 110
+    assert (kinds(events)[0], kinds(events)[-1], events[-2]["state"]) == ("accepted", "completed", "s299")
+    numbers = [event["seq"] for event in events]
+    assert numbers == sorted(set(numbers))
+    assert any(event["instance"] == "other" for event in told(journal))
+
+
+@pytest.mark.parametrize("damage", ["garbage", "cut off", "zeroes inside"])
+def test_a_damaged_journal_is_set_aside_and_a_new_one_begins(
+    open_journal: Callable[..., Journal],
+    assignment: Make,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    damage: str,
+) -> None:
+    path = tmp_path / "journal.db"
+    journal = Journal(path, "board-01", lambda: "now", lambda: None)
+    for number in range(50):
+        take(journal, assignment(instance=f"i{number}"), capacity=99)
+    journal.close()
+    content = path.read_bytes()
+    changed = {
+        "garbage": b"garbage" * 1000,
+        "cut off": content[: len(content) // 2],
+        "zeroes inside": content[:8192] + bytes(len(content) - 8192),
+    }
+    path.write_bytes(changed[damage])
+    journal = open_journal()
+    assert journal.accepted() == []
+    assert take(journal, assignment()) is Taken.NEW
+    (aside,) = tmp_path.glob("journal.db.damaged-*")
+    assert aside.read_bytes() == changed[damage]
+    assert "is damaged" in caplog.text
+    assert str(aside) in caplog.text
+
+
+def test_what_another_version_of_the_agent_took_and_this_one_cannot_read_is_refused(
+    open_journal: Callable[..., Journal], assignment: Make, tmp_path: Path
+) -> None:
+    take(open_journal(), assignment(instance="odd"))
+    take(open_journal(), assignment(instance="plain"))
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as database, database:
+        database.execute("UPDATE attempts SET assignment = json_set(assignment, '$.v', 9) WHERE instance = 'odd'")
+    journal = open_journal()
+    assert [found.instance for found in journal.accepted()] == ["plain"]
+    assert [(event["instance"], event["reason"]["code"]) for event in told(journal) if event["kind"] == "refused"] == [
+        ("odd", "bad-message")
+    ]
+
+
+def test_a_full_disk_is_said_and_what_was_not_written_can_be_written_later(
+    journal: Journal, assignment: Make, full_disk: Callable[[], AbstractContextManager[None]]
+) -> None:
+    key = key_of(assignment(instance="before"))
+    take(journal, assignment(instance="before"))
+    journal.begin(key)
+    with full_disk():
+        with pytest.raises(JournalUnavailable, match="Is the disk full"):
+            take(journal, assignment())
+        with pytest.raises(JournalUnavailable):
+            journal.end(key, Completed)
+        while journal.number(key):
+            pass  # up to the numbers that were set aside
+        journal.confirm([1])
+        journal.flush()
+    assert take(journal, assignment()) is Taken.NEW
+    assert journal.end(key, Completed)
+    assert [(event["kind"], event["instance"]) for event in told(journal)] == [
+        ("state", "before"),
+        ("accepted", "instance-1"),
+        ("completed", "before"),
     ]
 
 

@@ -65,7 +65,10 @@ class Voice:
     def __init__(self, path: Path, url: str) -> None:
         self.ready = threading.Event()
         self.journal = Journal(path, "board-01", lambda: "now", self._wake)
-        self.publisher = Publisher("board-01", Broker(url), self.journal, self._beat, heartbeat_seconds=5)
+        self.now = 0.0
+        self.publisher = Publisher(
+            "board-01", Broker(url), self.journal, self._beat, heartbeat_seconds=5, clock=lambda: self.now
+        )
         self.publisher.start()
 
     def _wake(self) -> None:
@@ -158,3 +161,15 @@ def test_what_cannot_be_sent_stays_and_is_sent_after_the_next_start(
     assert Voice(tmp_path / "journal.db", "memory://").stop()
     heard = listen()
     assert [kind for kind in kinds(heard) if kind != "heartbeat"] == ["accepted", "state", "completed", "bye"]
+
+
+def test_a_hushed_board_sends_events_and_no_heartbeat(
+    tmp_path: Path, assignment: Callable[..., Assignment], listen: Callable[[], list[dict[str, Any]]]
+) -> None:
+    voice = Voice(tmp_path / "journal.db", "memory://")
+    assert voice.ready.wait(5)
+    voice.publisher.hush()
+    voice.now = 100.0
+    take(voice.journal, assignment())
+    assert voice.stop()
+    assert kinds(listen()) == ["heartbeat", "accepted", "bye"]
