@@ -24,6 +24,7 @@ def complaint_without_compiled_wheels(requirements: list[str]) -> str:
     command = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "--quiet"]
     command += ["--disable-pip-version-check", "--constraint", str(ROOT / "constraints.txt")]
     command += ["--only-binary=:all:", "--platform=any", "--implementation=py", "--abi=none", "--python-version=3.11"]
+    command += ["--target=nowhere"]  # older pips want one with a platform; a dry run makes nothing there
     pip = subprocess.run([*command, *requirements], capture_output=True, text=True, check=False)
     return "" if pip.returncode == 0 else pip.stderr
 
