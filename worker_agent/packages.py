@@ -24,8 +24,9 @@ logger = logging.getLogger(__name__)
 
 #: Seconds without a byte after which a download counts as failed.
 TIMEOUT = 20.0
-#: Waits between tries to fetch a package, seconds.
-RETRY_WAITS = (0.5, 2.0, 5.0, 10.0)
+#: Waits between tries to fetch a package, seconds: in all longer than a link to it lives, so that a server that was
+#: away refuses it before the step is given up.
+RETRY_WAITS = (0.5, 2.0, 5.0, *[10.0] * 70)
 _CHUNK = 64 * 1024
 _PORTS = {"http": 80, "https": 443}
 

@@ -154,3 +154,20 @@ def test_a_package_that_is_not_wanted_any_more_is_not_fetched(
     with pytest.raises(Cancelled):
         unpack(packages, shop.offer(package("one")), tmp_path / "a", cancelled=True)
     assert shop.asked == 0
+
+
+def test_a_server_that_is_away_for_minutes_is_waited_for(
+    tmp_path: Path, shop: Shop, package: Callable[[str], bytes]
+) -> None:
+    packages = Packages(tmp_path / "cache", shop.url, 10_000)
+    offered = shop.offer(package("one"))
+    shop.answers[:0] = [(503, b"")] * 30
+    waited: list[float] = []
+
+    def wait(seconds: float) -> bool:
+        waited.append(seconds)
+        return False
+
+    packages.unpack(offered, tmp_path / "a", wait)
+    assert sum(waited) > 200
+    assert (tmp_path / "a").exists()
