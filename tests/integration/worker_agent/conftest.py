@@ -1,4 +1,4 @@
-"""A broker in memory, a server of packages, and simulated boards, as `workty up` has them."""
+"""A server of packages, the server's side of a broker (in memory or real), and simulated boards."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import hashlib
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -61,14 +62,20 @@ class PackageServer:
 class Server:
     """The server's side: sends assignments and orders, hears every event."""
 
-    def __init__(self, packages: PackageServer, directory: Path) -> None:
+    def __init__(
+        self,
+        packages: PackageServer,
+        directory: Path,
+        connection: Connection | None = None,
+        queues: Sequence[Queue] = (EVENTS,),
+    ) -> None:
         self.packages, self._directory = packages, directory
-        self._app = Celery("server", broker="memory://", set_as_current=False)
+        self._connection = connection or Connection("memory://", transport_options=MEMORY)
+        self._app = Celery("server", broker=self._connection.as_uri(include_password=True), set_as_current=False)
         self._app.conf.broker_transport_options = MEMORY
-        self._connection = Connection("memory://", transport_options=MEMORY)
         self.heard: list[dict[str, Any]] = []
         self.authors: set[str | None] = set()
-        self._consumer = Consumer(self._connection.channel(), [EVENTS], callbacks=[self._hear], accept=["json"])
+        self._consumer = Consumer(self._connection.channel(), queues, callbacks=[self._hear], accept=["json"])
         self._consumer.consume()
 
     def settings(self, board: str, **values: Any) -> AgentSettings:
@@ -127,10 +134,10 @@ class Server:
             except TimeoutError:
                 continue
 
-    def hear_final(self, assignment: dict[str, Any]) -> dict[str, Any]:
+    def hear_final(self, assignment: dict[str, Any], seconds: float = 10.0) -> dict[str, Any]:
         """The final event of an attempt."""
         finals = ("completed", "failed", "interrupted", "refused")
-        return self.hear(lambda event: event["kind"] in finals and same(event, assignment))
+        return self.hear(lambda event: event["kind"] in finals and same(event, assignment), seconds)
 
     def events(self, assignment: dict[str, Any]) -> list[dict[str, Any]]:
         """Everything heard of an attempt, in order."""
@@ -155,14 +162,25 @@ def same(event: dict[str, Any], assignment: dict[str, Any]) -> bool:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
+def make_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Makes the server's side, on the in-memory broker or with a connection given."""
+    with ExitStack() as stack:
+
+        def make(*given: Any) -> Server:
+            packages = PackageServer()
+            stack.callback(packages.close)
+            found = Server(packages, tmp_path, *given)
+            stack.callback(found.close)
+            return found
+
+        yield make
+
+
+@pytest.fixture
+def server(make_server: Callable[..., Server]) -> Server:
     Transport.global_state.clear()
     Channel.queues.clear()
-    packages = PackageServer()
-    found = Server(packages, tmp_path)
-    yield found
-    found.close()
-    packages.close()
+    return make_server()
 
 
 @pytest.fixture
