@@ -54,7 +54,10 @@ def reap(leader: int) -> None:
         except ChildProcessError:
             return
         if pid == leader:
-            print(f"exit {os.waitstatus_to_exitcode(status)}", flush=True)
+            with contextlib.suppress(
+                OSError
+            ):  # nobody is left to be told; the others have to be collected all the same
+                os.write(1, f"exit {os.waitstatus_to_exitcode(status)}\n".encode())
 
 
 def main(directory: str, *command: str) -> None:

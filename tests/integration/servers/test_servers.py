@@ -106,9 +106,11 @@ def test_a_kill_leaves_what_the_process_started_and_the_end_takes_it(tmp_path: P
 def test_nothing_outlives_a_killed_test_run(tmp_path: Path) -> None:
     directory = tmp_path / "server"
     directory.mkdir()
+    child = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {LOOP!r}], start_new_session=True)"
+    program = f"{child}\n{LOOP}"
     code = (
         "import sys, time; from pathlib import Path; from tests.servers.process import ServerProcess\n"
-        f"process = ServerProcess([sys.executable, '-c', {LOOP!r}], directory=Path({str(directory)!r}),"
+        f"process = ServerProcess([sys.executable, '-c', {program!r}], directory=Path({str(directory)!r}),"
         " environ={}, name='program')\n"
         "print(process.pid, flush=True)\ntime.sleep(60)"
     )
@@ -116,9 +118,11 @@ def test_nothing_outlives_a_killed_test_run(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", code], cwd=root, stdout=subprocess.PIPE, text=True) as tests:
         assert tests.stdout is not None
         server = int(tests.stdout.readline())
-        assert is_running(server)
+        [left] = waiting.until(lambda: children(server), seconds=30, what="the child to start")
+        guard = int(Path(f"/proc/{server}/stat").read_text().rpartition(")")[2].split()[1])
         tests.send_signal(signal.SIGKILL)
-    waiting.until(lambda: not is_running(server), seconds=30, what="the server to end")
+    for process in (server, left, guard):
+        waiting.until(lambda pid=process: not is_running(pid), seconds=30, what="all processes to end")
     waiting.until(lambda: not directory.exists(), seconds=30, what="its directory to go")
 
 
