@@ -20,6 +20,7 @@ from orchestrator.errors import OrchestratorError, Unavailable, brief
 from orchestrator.runs.engine import Contended, Engine
 from workties import messages
 from workties.errors import BadMessage
+from workties.parsing import parse_event
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ class EventHandler:
         if len(delivery.body) > MAX_BYTES:
             return f"It has {len(delivery.body)} bytes, more than {MAX_BYTES}"
         try:
-            event = messages.parse_event(delivery.payload)
+            event = parse_event(delivery.payload)
         except BadMessage as error:
             return str(error)
         except (ValueError, TypeError, LookupError) as error:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from worker_agent.database import Database
 from worker_agent.records import Key
-from workties.messages import ActiveAttempt, Assignment, Checkpoint, encode, parse_checkpoint
+from workties.messages import ActiveAttempt, Assignment, Checkpoint, encode
+from workties.parsing import parse_checkpoint
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS attempts (

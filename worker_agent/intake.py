@@ -9,7 +9,8 @@ from worker_agent.board import Board
 from worker_agent.records import Key
 from workties import checks
 from workties.errors import BadMessage
-from workties.messages import Reason, parse_assignment, parse_control
+from workties.messages import Reason
+from workties.parsing import parse_assignment, parse_control
 
 logger = logging.getLogger(__name__)
 

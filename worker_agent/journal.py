@@ -31,8 +31,8 @@ from workties.messages import (
     Refused,
     StateReported,
     StepEvent,
-    parse_assignment,
 )
+from workties.parsing import parse_assignment
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,8 @@ from typing import Any
 from workties import checks
 from workties.checks import Body
 from workties.errors import BadMessage, BadPackage
-from workties.messages import MAX_PROPERTY_BYTES, Limits, parse_limits
+from workties.messages import MAX_PROPERTY_BYTES, Limits
+from workties.parsing import parse_limits
 
 #: Name of the manifest inside a package.
 MANIFEST = "workty.toml"

@@ -12,7 +12,8 @@ from bson import ObjectId
 from pymongo.database import Database
 
 from orchestrator.runs.vocabulary import Step, StoredPackage
-from workties.messages import Program, Property, parse_limits
+from workties.messages import Program, Property
+from workties.parsing import parse_limits
 
 Document = Mapping[str, Any]
 

@@ -20,8 +20,8 @@ import pytest
 from worker_agent.agent import SimulatedBoards
 from worker_agent.errors import StateDirInUse
 from workties.builtin import builtin_packages
-from workties.messages import parse_event
 from workties.package import pack
+from workties.parsing import parse_event
 
 Start = Callable[..., SimulatedBoards]
 CONFTEST = Path(__file__).with_name("conftest.py")

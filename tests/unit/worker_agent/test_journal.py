@@ -15,15 +15,8 @@ import pytest
 from worker_agent.errors import JournalUnavailable
 from worker_agent.journal import Journal
 from worker_agent.records import Key, Taken, key_of
-from workties.messages import (
-    Assignment,
-    Checkpoint,
-    Completed,
-    Interrupted,
-    Reason,
-    StateReported,
-    parse_event,
-)
+from workties.messages import Assignment, Checkpoint, Completed, Interrupted, Reason, StateReported
+from workties.parsing import parse_event
 
 Make = Callable[..., Assignment]
 REBOOT = Reason("reboot", "restarted")

@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workties import messages
+from workties.bounds import MAX_STATE_BYTES
 from workties.errors import BadMessage
-from workties.messages import encode, parse_assignment, parse_control, parse_event
+from workties.messages import encode
+from workties.parsing import parse_assignment, parse_control, parse_event, parse_limits
 from workties.plain import MAX_DEPTH
 
 # Half characters cannot be written as UTF-8.
@@ -143,7 +145,7 @@ def test_fields_of_a_later_version_of_the_same_protocol_are_passed_over() -> Non
 
 
 def test_limits_that_are_not_said_keep_their_defaults() -> None:
-    assert messages.parse_limits({"wall": 5}) == messages.Limits(wall=5.0)
+    assert parse_limits({"wall": 5}) == messages.Limits(wall=5.0)
 
 
 # --- what does not
@@ -223,7 +225,7 @@ def test_another_kind_is_refused(kind: object) -> None:
         ("returnCode", 1),
         ("output", []),
         ("output", {"x": float("nan")}),
-        ("output", {"x": "y" * messages.MAX_STATE_BYTES}),
+        ("output", {"x": "y" * MAX_STATE_BYTES}),
         ("output", {"x": nested(MAX_DEPTH)}),
         ("usage", 1),
     ],
@@ -248,7 +250,7 @@ def test_a_field_of_an_event_that_does_not_fit_is_named(path: str, value: object
         ("properties.0.value", "y" * messages.MAX_PROPERTY_BYTES, r"properties\[0\].value"),
         ("properties.0.value", nested(MAX_DEPTH + 1), r"properties\[0\].value"),
         ("checkpoint.state", "", "state"),
-        ("checkpoint.memory", {"x": "y" * messages.MAX_STATE_BYTES}, "checkpoint.memory"),
+        ("checkpoint.memory", {"x": "y" * MAX_STATE_BYTES}, "checkpoint.memory"),
         ("limits", None, "limits"),
         ("limits.wall", float("inf"), "wall"),
         ("limits.memory", 1.5, "memory"),
@@ -308,4 +310,4 @@ def test_a_text_that_utf_8_cannot_write_is_refused_and_its_field_named() -> None
         )
     )  # fmt: skip
     with pytest.raises(BadMessage, match=r"lastOutput\[1\]: expected a text without half surrogate pairs"):
-        messages.parse_event(body)
+        parse_event(body)

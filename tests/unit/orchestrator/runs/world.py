@@ -19,6 +19,7 @@ from orchestrator.live import ProgressMade, StepChange
 from orchestrator.runs.store import INDEXES, RunStore
 from orchestrator.runs.vocabulary import Run
 from workties import messages as m
+from workties.parsing import parse_assignment, parse_control, parse_event
 
 ACCOUNT = "0" * 23 + "1"
 
@@ -64,12 +65,12 @@ class World:
 
     def assign(self, assignment: m.Assignment) -> None:
         self._edge()
-        self.boards[assignment.board].assignments.append(m.parse_assignment(m.encode(assignment)))
+        self.boards[assignment.board].assignments.append(parse_assignment(m.encode(assignment)))
 
     def control(self, control: m.Control) -> None:
         self._edge()
         if control.board in self.boards:
-            self.boards[control.board].controls.append(m.parse_control(m.encode(control)))
+            self.boards[control.board].controls.append(parse_control(m.encode(control)))
 
     def step_changed(self, change: StepChange) -> None:
         self._edge()
@@ -162,7 +163,7 @@ class World:
         seq = board.journal[key] = board.journal[key] + 1
         common = {"run": run, "instance": instance, "attempt": attempt, "seq": seq, "board": board.id}
         event = kind(id=f"{run}{instance}{attempt}{seq}", at="2026-01-01T00:00:00Z", **common, **fields)
-        self.events.append(m.parse_event(m.encode(event)))
+        self.events.append(parse_event(m.encode(event)))
         if event.final:
             del board.journal[key]
 
