@@ -73,6 +73,23 @@ class Forbidden(OrchestratorError):
         super().__init__("The operation is forbidden")
 
 
+class TooManyRequests(OrchestratorError):
+    """Somebody asks too often, or guessed wrong too often. Nothing was done; `retry_after` is in seconds."""
+
+    def __init__(self, what: str, retry_after: int) -> None:
+        super().__init__(f"{what}. Try again in {retry_after} s")
+        self.retry_after = retry_after
+
+
+class NotEnoughFunds(OrchestratorError):
+    """The account's amount is less than what it wants to buy costs."""
+
+    code = 15
+
+    def __init__(self) -> None:
+        super().__init__("You do not have enough funds to process operation. Please fill in your account amount")
+
+
 class NotOwnWorkty(OrchestratorError):
     """A workty that costs something was not acquired by the account."""
 
