@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
+from math import isfinite
 from typing import Any
 
 from bson import ObjectId
@@ -85,6 +87,41 @@ class Values:
             self.wrong(f"Path `{name}` is not a list of texts.")
             return default
         return found
+
+    def ids(self, name: str) -> list[ObjectId]:
+        """A list of ids; absent or null is empty."""
+        value = self._body.get(name)
+        if value is None:
+            return []
+        if not isinstance(value, list) or not all(isinstance(text, str) and _ID.fullmatch(text) for text in value):
+            self.wrong(f"Path `{name}` is not a list of ids.")
+            return []
+        return [ObjectId(text) for text in value]
+
+    def flag(self, name: str, default: bool) -> bool:
+        """True or false; absent or null is `default`."""
+        value = self._body.get(name)
+        if value is not None and not isinstance(value, bool):
+            self.wrong(f"Path `{name}` is not true or false.")
+        return value if isinstance(value, bool) else default
+
+    def decimal(self, name: str, *, places: int, most: int) -> Decimal:
+        """A number from 0 to `most` with at most so many decimal places; absent or null is 0."""
+        value = self._body.get(name)
+        if value is None:
+            return Decimal(0)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+            self.wrong(f"Path `{name}` is not a number.")
+            return Decimal(0)
+        # By its text: what the client wrote as 1.1 is 1.1, and not the nearest binary fraction.
+        number = Decimal(str(value))
+        if number < 0:
+            self.wrong(f"Path `{name}` ({value}) is less than minimum allowed value (0).")
+        elif number > most:
+            self.wrong(f"Path `{name}` ({value}) is more than maximum allowed value ({most}).")
+        elif number != round(number, places):
+            self.wrong(f"Path `{name}` ({value}) has more than the allowed number of decimal places ({places}).")
+        return number
 
     def json(self, name: str) -> Any:
         """Any JSON value that can be stored and sent to a board."""
