@@ -68,7 +68,10 @@ class EmbeddedStack:
             SocketEmitter(socketio).emit(event, payload, namespace)
 
         core = core_over(database, sender, emit, links, settings)
-        web, socketio = create_app(assemble(database, core.runs, links, utc_now), ApiSettings(public_url=self.url))
+        web, socketio = create_app(
+            assemble(database, core.runs, links, utc_now, broker=sender, fleet=core.fleet),
+            ApiSettings(public_url=self.url),
+        )
         self._orchestrator = Orchestrator(core, app, sender)
         boards = [core.boards.add(f"board-{number}", utc_now()) for number in range(1, BOARDS + 1)]
         for board in boards:

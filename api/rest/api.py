@@ -8,7 +8,7 @@ from typing import Any
 from flask import Flask, Response, request
 from flask_restx import Api
 
-from api.rest import accounts, instances, packages, tokens, workflows, workties
+from api.rest import accounts, devices, instances, packages, runs, tokens, workflows, workties
 from api.rest.answers import answer, compress
 from api.rest.endpoint import Endpoint
 from api.rest.errors import error_answer
@@ -36,6 +36,11 @@ ROUTES: tuple[tuple[str, type[Endpoint]], ...] = (
     (_INSTANCES, instances.Instances),
     (f"{_INSTANCES}/<worktyInstanceId>", instances.OneInstance),
     (f"{_INSTANCES}/<worktyInstanceId>/properties/<propertyId>", instances.InstanceProperty),
+    ("/devices", devices.Devices),
+    ("/devices/<id>", devices.OneDevice),
+    ("/runs", runs.Runs),
+    ("/runs/<id>", runs.OneRun),
+    ("/runs/<id>/log", runs.RunLog),
 )
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
