@@ -6,7 +6,7 @@ there is kept here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -63,21 +63,35 @@ _READING = frozenset({"GET", "HEAD"})
 Needs = Mapping[str, tuple[str, str] | None]
 
 
+#: Carries out an account's request that may be served, or gives another answer, or refuses it by raising an error.
+Around = Callable[[Account, Callable[[], Response]], Response]
+
+
+def _at_once(_account: Account, serve: Callable[[], Response]) -> Response:
+    return serve()
+
+
 class Endpoint(Resource):  # type: ignore[misc]
     """A resource of the API: what its methods need, and whether POST and PUT come with a body."""
 
     needs: ClassVar[Needs] = {}
     takes_body: ClassVar[bool] = True
 
-    def __init__(self, *args: Any, services: Services, settings: ApiSettings, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, services: Services, settings: ApiSettings, around: Around | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.services = services
         self.settings = settings
+        self._around = around or _at_once
 
     def dispatch_request(self, **path: str) -> Response:
         """Carry the request out. Errors are raised and become answers in `api.rest.errors`."""
         method = "GET" if request.method == "HEAD" else request.method
         call = self._open(method, path)
+        return self._around(call.account, lambda: self._serve(method, call))
+
+    def _serve(self, method: str, call: Call) -> Response:
         response: Response = getattr(self, method.lower())(call)
         return response
 
