@@ -9,16 +9,25 @@ from typing import Any, Protocol
 
 from pymongo.database import Database
 
+from orchestrator.accounts.login import LoginService
 from orchestrator.accounts.passwords import Passwords
+from orchestrator.accounts.removal import AccountRemoval
 from orchestrator.accounts.service import AccountService
 from orchestrator.accounts.tokens import TokenService
+from orchestrator.audit.service import AuditService
 from orchestrator.boards.service import BoardService, Consequences, Queues
 from orchestrator.boards.store import BoardStore
+from orchestrator.catalogue.editing import CatalogueEditor
 from orchestrator.catalogue.packages import PackageLinks, PackageStore
+from orchestrator.catalogue.properties import WorktyProperties
+from orchestrator.catalogue.removal import WorktyRemoval
 from orchestrator.catalogue.service import CatalogueService
+from orchestrator.payments.purchases import Purchases
+from orchestrator.payments.service import PaymentService
 from orchestrator.runs.history import RunHistory
 from orchestrator.workflows.instances import InstanceService
 from orchestrator.workflows.reading import Reader
+from orchestrator.workflows.removal import Removal
 from orchestrator.workflows.runs import Runs
 from orchestrator.workflows.service import WorkflowService
 
@@ -38,8 +47,14 @@ class Services:
     """
 
     accounts: AccountService
+    removal: AccountRemoval
+    logins: LoginService
     tokens: TokenService
+    audit: AuditService
+    payments: PaymentService
     catalogue: CatalogueService
+    editor: CatalogueEditor
+    workty_properties: WorktyProperties
     workflows: WorkflowService
     instances: InstanceService
     packages: PackageStore
@@ -61,16 +76,26 @@ def assemble(
     *,
     broker: Broker,
     fleet: Consequences,
+    name_email_login: bool = False,
+    audit_days: float = 365,
 ) -> Services:
     """All services on one database, one broker and one run engine; `fleet` is told what becomes of boards."""
-    accounts = AccountService(db, passwords or Passwords(clock), clock)
+    passwords = passwords or Passwords(clock)
+    accounts = AccountService(db, passwords, runs, clock)
+    logins = LoginService(db, accounts, passwords, clock, by_name_and_email=name_email_login)
     packages = PackageStore(db)
-    catalogue = CatalogueService(db, packages)
+    catalogue = CatalogueService(db, packages, accounts)
     reader = Reader(db, accounts, catalogue, runs)
     return Services(
         accounts=accounts,
-        tokens=TokenService(db, accounts, clock),
+        removal=AccountRemoval(db, accounts, Removal(db, runs), runs),
+        logins=logins,
+        tokens=TokenService(db, accounts, logins, clock),
+        audit=AuditService(db, clock, audit_days),
+        payments=PaymentService(db, Purchases(db, clock)),
         catalogue=catalogue,
+        editor=CatalogueEditor(db, catalogue, packages, WorktyRemoval(db, packages, runs, clock), clock),
+        workty_properties=WorktyProperties(db, catalogue),
         workflows=WorkflowService(db, reader, runs, clock),
         instances=InstanceService(db, reader, catalogue, runs, clock),
         packages=packages,

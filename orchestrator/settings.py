@@ -11,6 +11,7 @@ import ipaddress
 import math
 import tomllib
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit
@@ -37,6 +38,8 @@ class ServerSettings:
         heartbeat_timeout_seconds: silence after which a board counts as disconnected.
         lost_after_seconds: further silence after which what it ran counts as lost.
         log_level: one of `LOG_LEVELS`.
+        name_email_login: whether name and e-mail do as credentials, for trying things out on this machine.
+        audit_days: how long the audit trail keeps an entry.
     """
 
     amqp_url: str | None = field(default=None, repr=False)
@@ -49,6 +52,8 @@ class ServerSettings:
     heartbeat_timeout_seconds: float = 10.0
     lost_after_seconds: float = 5.0
     log_level: str = "INFO"
+    name_email_login: bool = False
+    audit_days: float = 365.0
 
     def redacted(self) -> dict[str, Any]:
         """All settings by name, for logs: passwords are replaced by `***`."""
@@ -82,6 +87,8 @@ def load(environ: Mapping[str, str], *, required: Collection[str] = ()) -> Serve
     if not problems and "public_url" not in values:
         values["public_url"], problem = _default_public_url(ServerSettings(**values))
         problems += problem
+    if not problems:
+        problems += _only_on_loopback(ServerSettings(**values))
     if problems:
         raise BadSettings(problems)
     return ServerSettings(**values)
@@ -138,6 +145,18 @@ def _default_public_url(settings: ServerSettings) -> tuple[str, list[str]]:
             f"server, e.g. WORKTY_PUBLIC_URL={example}"
         ]
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}", []
+
+
+def _only_on_loopback(settings: ServerSettings) -> list[str]:
+    if not settings.name_email_login or settings.host == "localhost":
+        return []
+    with suppress(ValueError):
+        if ipaddress.ip_address(settings.host).is_loopback:
+            return []
+    return [
+        f"WORKTY_NAME_EMAIL_LOGIN lets everybody in who knows a name and an e-mail, and WORKTY_HOST is "
+        f"{settings.host}. Use it only with WORKTY_HOST=127.0.0.1"
+    ]
 
 
 # --- how texts are read
@@ -209,6 +228,22 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _days(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value <= 36500:
+        raise ValueError(f"must be a number of days above 0 and up to 36500, not {text!r}")
+    return value
+
+
+def _flag(text: str) -> bool:
+    if text not in {"0", "1"}:
+        raise ValueError(f"must be 0 or 1, not {text!r}")
+    return text == "1"
+
+
 def _log_level(text: str) -> str:
     if text.upper() not in LOG_LEVELS:
         raise ValueError(f"must be one of {', '.join(LOG_LEVELS)}, not {text!r}")
@@ -235,4 +270,6 @@ RULES: Mapping[str, Rule] = {
     "heartbeat_timeout_seconds": Rule(_seconds, "10"),
     "lost_after_seconds": Rule(_seconds, "5"),
     "log_level": Rule(_log_level, "INFO"),
+    "name_email_login": Rule(_flag, "1"),
+    "audit_days": Rule(_days, "365"),
 }

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Flask, Response, request
 from flask_restx import Api
 
-from api.rest import accounts, devices, instances, packages, runs, tokens, workflows, workties
+from api.rest import accounts, audit, devices, instances, packages, payments, runs, tokens, workflows, workties
 from api.rest.answers import answer, compress
 from api.rest.endpoint import Endpoint
 from api.rest.errors import error_answer
@@ -27,8 +27,13 @@ ROUTES: tuple[tuple[str, type[Endpoint]], ...] = (
     ("/tokens/current", tokens.CurrentToken),
     ("/accounts", accounts.Accounts),
     ("/accounts/<id>", accounts.OneAccount),
+    ("/payments", payments.Payments),
+    ("/payments/<id>", payments.OnePayment),
+    ("/audit", audit.Audit),
     ("/workties", workties.Workties),
     ("/workties/<id>", workties.OneWorkty),
+    ("/workties/<id>/properties", workties.Properties),
+    ("/workties/<id>/properties/<propertyId>", workties.OneProperty),
     ("/workflows", workflows.Workflows),
     ("/workflows/<id>", workflows.OneWorkflow),
     ("/workflows/<id>/running", workflows.Running),

@@ -32,6 +32,7 @@ class Runs:
 
     def __init__(self) -> None:
         self.told: list[Sequence[Mapping[str, Any]]] = []
+        self.names: list[str] = []
         self.meanwhile: Callable[[], object] = lambda: None
 
     def start(self, workflow_id: ObjectId) -> None: ...
@@ -50,6 +51,16 @@ class Runs:
         action()
         self.told.append(properties)
 
+    def renamed(self, workflow_id: ObjectId, name: str, desc: str) -> None:
+        action, self.meanwhile = self.meanwhile, lambda: None
+        action()
+        self.names.append(name)
+
+    def stop_needing(self, workty_id: ObjectId, reason: str) -> None: ...
+
+    def awaits(self, workflow_id: ObjectId, instance_id: ObjectId) -> bool:
+        return False
+
 
 class World:
     """Services on an embedded database; `before` happens once before the next operation of that name."""
@@ -61,8 +72,9 @@ class World:
         passwords = Passwords(lambda: NOW, PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
         seed(self.db, "a@b", "secret", NOW, passwords)
         self.runs = Runs()
-        catalogue = CatalogueService(self.db, PackageStore(self.db))
-        reader = Reader(self.db, AccountService(self.db, passwords, lambda: NOW), catalogue, self.runs)
+        accounts = AccountService(self.db, passwords, self.runs, lambda: NOW)
+        catalogue = CatalogueService(self.db, PackageStore(self.db), accounts)
+        reader = Reader(self.db, accounts, catalogue, self.runs)
         self.workflows = WorkflowService(self.db, reader, self.runs, lambda: NOW)
         self.instances = InstanceService(self.db, reader, catalogue, self.runs, lambda: NOW)
         self.ann = Account(ObjectId(), "ann", "ann@mail", frozenset({"regular"}), ALL)
