@@ -88,7 +88,7 @@ def assemble(
     reader = Reader(db, accounts, catalogue, runs)
     return Services(
         accounts=accounts,
-        removal=AccountRemoval(db, accounts, Removal(db, runs), runs),
+        removal=AccountRemoval(db, accounts, Removal(db, runs), WorktyRemoval(db, packages, runs, clock)),
         logins=logins,
         tokens=TokenService(db, accounts, logins, clock),
         audit=AuditService(db, clock, audit_days),

@@ -69,7 +69,16 @@ class EmbeddedStack:
 
         core = core_over(database, sender, emit, links, settings)
         web, socketio = create_app(
-            assemble(database, core.runs, links, utc_now, broker=sender, fleet=core.fleet),
+            assemble(
+                database,
+                core.runs,
+                links,
+                utc_now,
+                broker=sender,
+                fleet=core.fleet,
+                name_email_login=settings.name_email_login,
+                audit_days=settings.audit_days,
+            ),
             ApiSettings(public_url=self.url),
         )
         self._orchestrator = Orchestrator(core, app, sender)

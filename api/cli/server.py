@@ -64,7 +64,17 @@ def web_application(settings: ServerSettings) -> Flask:
     core = core_over(database, sender, emit, links, settings)
     api_settings = ApiSettings(public_url=settings.public_url, message_queue=settings.amqp_url)
     web, socketio = create_app(
-        assemble(database, core.runs, links, utc_now, broker=sender, fleet=core.fleet), api_settings
+        assemble(
+            database,
+            core.runs,
+            links,
+            utc_now,
+            broker=sender,
+            fleet=core.fleet,
+            name_email_login=settings.name_email_login,
+            audit_days=settings.audit_days,
+        ),
+        api_settings,
     )
     return web
 

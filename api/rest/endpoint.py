@@ -7,7 +7,7 @@ there is kept here.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -69,6 +69,22 @@ ONLY_ADMINS: Literal["only admins"] = "only admins"
 Needs = Mapping[str, tuple[str, str] | Literal["only admins"] | None]
 
 
+#: Carries out an account's request that may be served, or gives another answer, or refuses it by raising an error.
+Around = Callable[[Account, Callable[[], Response]], Response]
+
+
+def _at_once(_account: Account, serve: Callable[[], Response]) -> Response:
+    return serve()
+
+
+#: Carries out an account's request that may be served, or gives another answer, or refuses it by raising an error.
+Around = Callable[[Account, Callable[[], Response]], Response]
+
+
+def _at_once(_account: Account, serve: Callable[[], Response]) -> Response:
+    return serve()
+
+
 class Endpoint(Resource):  # type: ignore[misc]
     """A resource of the API: what its methods need, and whether they come with a body.
 
@@ -78,19 +94,19 @@ class Endpoint(Resource):  # type: ignore[misc]
     needs: ClassVar[Needs] = {}
     takes_body: ClassVar[bool] = True
 
-    def __init__(self, *args: Any, services: Services, settings: ApiSettings, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, services: Services, settings: ApiSettings, around: Around | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.services = services
         self.settings = settings
+        self._around = around or _at_once
 
     def dispatch_request(self, **path: str) -> Response:
         """Carry the request out. Errors are raised and become answers in `api.rest.errors`."""
         method = "GET" if request.method == "HEAD" else request.method
         call = self._open(method, path)
-        response = self._perform(method, call)
-        if method not in _READING:
-            self.services.audit.done(call.account, _deed(method, response), peer())
-        return response
+        return self._around(call.account, lambda: self._perform(method, call))
 
     def authenticate(self) -> Account:
         """The account that the request's credentials belong to.
@@ -128,10 +144,6 @@ class Endpoint(Resource):  # type: ignore[misc]
             account.require(*need)
         check_version(request.headers.get("accept-version"))
         return Call(account, parameters)
-
-    def _perform(self, method: str, call: Call) -> Response:
-        response: Response = getattr(self, method.lower())(call)
-        return response
 
 
 def peer() -> Peer:

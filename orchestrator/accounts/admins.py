@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
-from pymongo import ReturnDocument
 from pymongo.database import Database
 
 from orchestrator.accounts.account import ADMIN
@@ -45,9 +44,8 @@ class Admins:
         key = {"_id": "admins"}
         while True:
             now = self._clock()
-            seen = self._settings.find_one_and_update(
-                key, {"$setOnInsert": {"version": 0, "leaving": []}}, upsert=True, return_document=ReturnDocument.AFTER
-            )
+            self._settings.update_one(key, {"$setOnInsert": {"version": 0, "leaving": []}}, upsert=True)
+            seen = self._settings.find_one(key) or {}
             leaving = [entry for entry in seen["leaving"] if entry["since"] + STALE > now]
             absent = [account_id, *(entry["account"] for entry in leaving)]
             if self._is_last(account_id, absent):

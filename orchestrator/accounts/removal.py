@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from bson import ObjectId
@@ -10,8 +9,8 @@ from pymongo.database import Database
 
 from orchestrator.accounts.account import Account
 from orchestrator.accounts.service import AccountService
+from orchestrator.catalogue.removal import WorktyRemoval
 from orchestrator.workflows.removal import Removal
-from orchestrator.workflows.runs import Runs
 
 REASON = "The account was erased"
 
@@ -19,14 +18,14 @@ REASON = "The account was erased"
 class AccountRemoval:
     """Removes accounts."""
 
-    def __init__(self, db: Database[dict[str, Any]], accounts: AccountService, removal: Removal, runs: Runs) -> None:
+    def __init__(
+        self, db: Database[dict[str, Any]], accounts: AccountService, workflows: Removal, workties: WorktyRemoval
+    ) -> None:
         self._documents = db["accounts"]
-        self._workties = db["workties"]
-        self._properties = db["workty_properties"]
         self._ui_settings = db["ui_settings"]
         self._accounts = accounts
-        self._removal = removal
-        self._runs = runs
+        self._workflows = workflows
+        self._workties = workties
 
     def delete(self, actor: Account, account_id: str, *, erase: bool) -> None:
         """Remove an account: any for an admin, itself for another. Its runs are stopped.
@@ -44,15 +43,7 @@ class AccountRemoval:
             self._erase(key)
 
     def _erase(self, key: ObjectId) -> None:
-        self._removal.workflows_of(key, REASON)
-        for workty in list(self._workties.find({"accountId": key, "template": False})):
-            self._erase_workty(workty)
+        self._workflows.workflows_of(key, REASON)
+        self._workties.workties_of(key, REASON)
         self._ui_settings.delete_many({"accountId": key})
         self._documents.delete_one({"_id": key})
-
-    def _erase_workty(self, workty: Mapping[str, Any]) -> None:
-        """Admins may use it in workflows of theirs."""
-        self._runs.stop_needing(workty["_id"], REASON)
-        self._removal.instances_of_workty(workty["_id"])
-        self._properties.delete_many({"_id": {"$in": workty["propertiesIds"]}})
-        self._workties.delete_one({"_id": workty["_id"]})

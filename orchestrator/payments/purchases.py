@@ -61,7 +61,7 @@ class Purchases:
         except PyMongoError:
             self._give_back(account_id, purchase)
             raise
-        return purchase["payment"]
+        return dict(purchase["payment"])
 
     def finish_abandoned(self) -> None:
         """Finish what somebody paid for and did not get because a process or the database stopped in between."""
