@@ -77,14 +77,6 @@ def _at_once(_account: Account, serve: Callable[[], Response]) -> Response:
     return serve()
 
 
-#: Carries out an account's request that may be served, or gives another answer, or refuses it by raising an error.
-Around = Callable[[Account, Callable[[], Response]], Response]
-
-
-def _at_once(_account: Account, serve: Callable[[], Response]) -> Response:
-    return serve()
-
-
 class Endpoint(Resource):  # type: ignore[misc]
     """A resource of the API: what its methods need, and whether they come with a body.
 
@@ -106,7 +98,13 @@ class Endpoint(Resource):  # type: ignore[misc]
         """Carry the request out. Errors are raised and become answers in `api.rest.errors`."""
         method = "GET" if request.method == "HEAD" else request.method
         call = self._open(method, path)
-        return self._around(call.account, lambda: self._perform(method, call))
+        return self._around(call.account, lambda: self._serve(method, call))
+
+    def _serve(self, method: str, call: Call) -> Response:
+        response: Response = getattr(self, method.lower())(call)
+        if method not in _READING:
+            self.services.audit.done(call.account, _deed(method, response), peer())
+        return response
 
     def authenticate(self) -> Account:
         """The account that the request's credentials belong to.
