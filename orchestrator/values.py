@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 from math import isfinite
-from typing import Any
+from typing import Any, TypeGuard
 
 from bson import ObjectId
 
@@ -27,9 +27,14 @@ _INT64 = 2**63
 _UNSTORABLE = "texts must be valid Unicode, whole numbers fit 64 bits, and no key may be '$ref' or have a NUL"
 
 
+def is_id(text: object) -> TypeGuard[str]:
+    """Whether `text` spells an id."""
+    return isinstance(text, str) and _ID.fullmatch(text) is not None
+
+
 def object_id(text: object) -> ObjectId:
     """The id that `text` spells. Raises `NotFound` for another text: what has no id does not exist."""
-    if not isinstance(text, str) or not _ID.fullmatch(text):
+    if not is_id(text):
         raise NotFound
     return ObjectId(text)
 
@@ -60,6 +65,10 @@ class Values:
         if not any(name in self._body for name in allowed):
             raise NothingToUpdate(allowed)
         self.required(*(name for name in required if name in self._body))
+
+    def raw(self, name: str) -> Any:
+        """A value as it was sent, unchecked; None if it was not."""
+        return self._body.get(name)
 
     def id(self, name: str) -> ObjectId:
         """An id. One that is malformed is one that does not exist: raises `NotFound`."""
@@ -93,7 +102,7 @@ class Values:
         value = self._body.get(name)
         if value is None:
             return []
-        if not isinstance(value, list) or not all(isinstance(text, str) and _ID.fullmatch(text) for text in value):
+        if not isinstance(value, list) or not all(is_id(text) for text in value):
             self.wrong(f"Path `{name}` is not a list of ids.")
             return []
         return [ObjectId(text) for text in value]
@@ -110,7 +119,7 @@ class Values:
         value = self._body.get(name)
         if value is None:
             return Decimal(0)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        if isinstance(value, bool) or not (isinstance(value, int) or (isinstance(value, float) and isfinite(value))):
             self.wrong(f"Path `{name}` is not a number.")
             return Decimal(0)
         # By its text: what the client wrote as 1.1 is 1.1, and not the nearest binary fraction.

@@ -34,6 +34,8 @@ ROUTES: tuple[tuple[str, type[Endpoint]], ...] = (
     ("/workties/<id>", workties.OneWorkty),
     ("/workties/<id>/properties", workties.Properties),
     ("/workties/<id>/properties/<propertyId>", workties.OneProperty),
+    ("/workties/<id>/properties", workties.Properties),
+    ("/workties/<id>/properties/<propertyId>", workties.OneProperty),
     ("/workflows", workflows.Workflows),
     ("/workflows/<id>", workflows.OneWorkflow),
     ("/workflows/<id>/running", workflows.Running),

@@ -166,6 +166,12 @@ def _number(text: str) -> int:
     return int(text)
 
 
+def _decimal(text: str) -> float:
+    if not re.fullmatch(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", text):
+        raise ValueError(text)
+    return float(text)
+
+
 def _flag(text: str) -> bool:
     if text.lower() not in {"true", "false"}:
         raise ValueError(text)
@@ -182,6 +188,7 @@ _CONVERSIONS: Mapping[Kind, Callable[[str], Any]] = {
     Kind.ID: _id,
     Kind.TEXT: str,
     Kind.NUMBER: _number,
+    Kind.DECIMAL: _decimal,
     Kind.FLAG: _flag,
     Kind.DATE: _moment,
 }

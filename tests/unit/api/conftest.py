@@ -95,6 +95,15 @@ class MemoryRuns:
     ) -> None:
         self.told.append(("properties", workflow_id, instance_id, list(properties)))
 
+    def renamed(self, workflow_id: ObjectId, name: str, desc: str) -> None:
+        self.told.append(("renamed", workflow_id, name, desc))
+
+    def stop_needing(self, workty_id: ObjectId, reason: str) -> None:
+        self.told.append(("stop_needing", workty_id))
+
+    def awaits(self, workflow_id: ObjectId, instance_id: ObjectId) -> bool:
+        return any(run.get(str(instance_id), "completed") != "completed" for run in self.runs.values())
+
 
 @dataclass
 class MemoryBroker:
