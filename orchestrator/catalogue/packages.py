@@ -20,9 +20,9 @@ from orchestrator.runs.store import ACTIVE
 LINK_LIFETIME = timedelta(minutes=10)
 
 
-#: How long a package stays after the last workty gave it up. Far longer than a request takes, so that one which is
-#: just copying or storing a workty with the same package has finished by then.
-KEPT = timedelta(hours=1)
+#: How long a package stays after the last workty gave it up. Far longer than anything takes that is just storing,
+#: buying or starting to run a workty with the same package, and has not said so yet.
+KEPT = timedelta(days=1)
 
 
 class PackageStore:

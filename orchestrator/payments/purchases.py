@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from bson import ObjectId
@@ -29,9 +30,10 @@ ABANDONED = timedelta(minutes=2)
 _TOO_LARGE = 17419
 
 
-def cost(price: int, discount_percent: int) -> int:
+def cost(price: int, discount_percent: float) -> int:
     """What a template costs, cents: `price` less the discount, half a cent rounded up."""
-    return (price * (100 - discount_percent) + 50) // 100
+    exact = price * (100 - Decimal(str(discount_percent))) / 100
+    return int(exact.quantize(Decimal(1), ROUND_HALF_UP))
 
 
 class Purchases:

@@ -201,10 +201,11 @@ class World:
         return str(found["_id"])
 
 
-def new_world() -> World:
-    """A seeded server."""
+def new_world(database: Database[dict[str, Any]] | None = None) -> World:
+    """A seeded server, on a database of its own or on an empty one that is given."""
     operations: list[tuple[str, str]] = []
-    db = embedded_database(observe=lambda collection, operation: operations.append((collection, operation)))
+    own = embedded_database(observe=lambda collection, operation: operations.append((collection, operation)))
+    db = own if database is None else database
     clock, hasher = Clock(), CountingHasher()
     passwords = Passwords(clock, hasher)
     create_indexes(db, RUN_INDEXES, BOARD_INDEXES)
