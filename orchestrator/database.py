@@ -84,6 +84,7 @@ INDEXES: Indexes = {
         _index("by_creation", "created", "_id"),
     ),
     "tokens": (_index("account", "accountId"), _index("expiry", "expires", expireAfterSeconds=0)),
+    "idempotency": (_index("expiry", "expires", expireAfterSeconds=0),),
     "workflows": (_index("of_account", "accountId", "created", "_id"), _index("by_creation", "created", "_id")),
     "workty_instances": (_index("of_workflow", "workflowId"), _index("of_workty", "worktyId")),
     "workties": (
@@ -91,10 +92,7 @@ INDEXES: Indexes = {
         _index("templates", "template", "created", "_id"),
         _index("by_creation", "created", "_id"),
         _index("package", "package.sha256"),
-        _index("package", "package.sha256"),
     ),
-    "packages": (_index("released", "released", partialFilterExpression={"released": {"$exists": True}}),),
-    "ui_settings": (_index("of_workflow", "workflowId"),),
     "packages": (_index("released", "released", partialFilterExpression={"released": {"$exists": True}}),),
     "ui_settings": (_index("of_workflow", "workflowId"),),
     "workty_types": _UNIQUE_NAME,
