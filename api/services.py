@@ -22,6 +22,7 @@ from orchestrator.catalogue.packages import PackageLinks, PackageStore
 from orchestrator.catalogue.properties import WorktyProperties
 from orchestrator.catalogue.removal import WorktyRemoval
 from orchestrator.catalogue.service import CatalogueService
+from orchestrator.idempotency import KeptAnswers
 from orchestrator.payments.purchases import Purchases
 from orchestrator.payments.service import PaymentService
 from orchestrator.runs.history import RunHistory
@@ -63,6 +64,7 @@ class Services:
     history: RunHistory
     board_states: Callable[[], Mapping[str, int]]
     broker: Broker
+    kept_answers: KeptAnswers
     clock: Callable[[], datetime]
     check: Callable[[], object]
 
@@ -104,6 +106,7 @@ def assemble(
         history=RunHistory(db),
         board_states=BoardStore(db).states,
         broker=broker,
+        kept_answers=KeptAnswers(db, clock),
         clock=clock,
         check=lambda: db.command("ping"),
     )

@@ -36,6 +36,8 @@ def connect(url: str, *, timeout_seconds: float = 5.0) -> Database[Document]:
         retryReads=True,
         connectTimeoutMS=round(timeout_seconds * 1000),
         serverSelectionTimeoutMS=round(timeout_seconds * 1000),
+        # A server that hangs, rather than being gone, is noticed after this and the time to connect.
+        heartbeatFrequencyMS=2000,
         waitQueueTimeoutMS=round(timeout_seconds * 1000),
     )
     return client.get_default_database("workty")

@@ -81,6 +81,18 @@ class TooManyRequests(OrchestratorError):
         self.retry_after = retry_after
 
 
+class AlreadyAsked(OrchestratorError):
+    """A request with the same idempotency key is being carried out, or it is not known whether it was.
+
+    Attributes:
+        retry_after: seconds after which to ask again; None: asking again with this key will never help.
+    """
+
+    def __init__(self, message: str, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class NotEnoughFunds(OrchestratorError):
     """The account's amount is less than what it wants to buy costs."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import math
+import re
 import tomllib
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
@@ -40,6 +41,13 @@ class ServerSettings:
         log_level: one of `LOG_LEVELS`.
         name_email_login: whether name and e-mail do as credentials, for trying things out on this machine.
         audit_days: how long the audit trail keeps an entry.
+        tls_cert, tls_key: files (PEM) with which the API serves HTTPS; both or none.
+        cors_origins: origins whose pages may use the API from a browser.
+        rate_limit: most requests of an account, and of an address, e.g. "110 per second".
+        rate_limit_storage: where requests are counted; in memory unless several processes share a storage.
+        rate_limit_loopback: whether requests from this machine are counted too.
+        metrics_public: whether everybody may read /metrics.
+        trusted_proxies: how many proxies in front of the API say truly in X-Forwarded-* who asked.
     """
 
     amqp_url: str | None = field(default=None, repr=False)
@@ -54,11 +62,19 @@ class ServerSettings:
     log_level: str = "INFO"
     name_email_login: bool = False
     audit_days: float = 365.0
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    cors_origins: tuple[str, ...] = ()
+    rate_limit: str = "110 per second"
+    rate_limit_storage: str = field(default="memory://", repr=False)
+    rate_limit_loopback: bool = False
+    metrics_public: bool = False
+    trusted_proxies: int = 0
 
     def redacted(self) -> dict[str, Any]:
         """All settings by name, for logs: passwords are replaced by `***`."""
         shown = dataclasses.asdict(self)
-        for name in ("amqp_url", "mongo_url", "public_url"):
+        for name in ("amqp_url", "mongo_url", "public_url", "rate_limit_storage"):
             shown[name] = _without_password(shown[name])
         shown["admin_password"] = shown["admin_password"] and "***"
         return shown
@@ -84,6 +100,8 @@ def load(environ: Mapping[str, str], *, required: Collection[str] = ()) -> Serve
                 problems.append(f"{source} {error}, e.g. {rule.example}")
         elif name in required:
             problems.append(f"{_variable(name)} is not set. Set it, e.g. {_variable(name)}={rule.example}")
+    if ("tls_cert" in values) != ("tls_key" in values):
+        problems.append("WORKTY_TLS_CERT and WORKTY_TLS_KEY belong together: set both, or none")
     if not problems and "public_url" not in values:
         values["public_url"], problem = _default_public_url(ServerSettings(**values))
         problems += problem
@@ -144,7 +162,8 @@ def _default_public_url(settings: ServerSettings) -> tuple[str, list[str]]:
             f"WORKTY_PUBLIC_URL is not set, and nobody can connect to {host}. Set where clients and boards reach this "
             f"server, e.g. WORKTY_PUBLIC_URL={example}"
         ]
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}", []
+    scheme = "https" if settings.tls_cert else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.port}", []
 
 
 def _only_on_loopback(settings: ServerSettings) -> list[str]:
@@ -250,6 +269,34 @@ def _log_level(text: str) -> str:
     return text.upper()
 
 
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(origin.strip() for origin in text.split(",") if origin.strip())
+    for origin in origins:
+        parts = _url(origin, ("http", "https"))
+        if parts.path or parts.query or parts.fragment or parts.username:
+            raise ValueError(f"must be origins without path, separated by commas, not {origin!r}")
+    return origins
+
+
+def _rate(text: str) -> str:
+    if not all(re.fullmatch(r"\s*[1-9][0-9]{0,8} per (second|minute|hour|day)\s*", part) for part in text.split(";")):
+        raise ValueError(f"must be a number of requests per second, minute, hour or day, not {text!r}")
+    return text
+
+
+def _storage(text: str) -> str:
+    scheme, separator, _ = text.partition("://")
+    if not separator or not scheme.isascii() or not scheme.replace("+", "").isalnum():
+        raise ValueError("must be memory:// or the URL of a storage")
+    return text
+
+
+def _few(text: str) -> int:
+    if not text.isdecimal() or int(text) > 10:
+        raise ValueError(f"must be a whole number from 0 to 10, not {text!r}")
+    return int(text)
+
+
 def _without_password(url: str | None) -> str | None:
     """The URL with `***` for the password; everything after the first `:` of the login counts as one."""
     if url is None or "@" not in url:
@@ -270,6 +317,14 @@ RULES: Mapping[str, Rule] = {
     "heartbeat_timeout_seconds": Rule(_seconds, "10"),
     "lost_after_seconds": Rule(_seconds, "5"),
     "log_level": Rule(_log_level, "INFO"),
+    "tls_cert": Rule(str, "/etc/workty/server.crt"),
+    "tls_key": Rule(str, "/etc/workty/server.key"),
+    "cors_origins": Rule(_origins, "https://pages.example"),
+    "rate_limit": Rule(_rate, "110 per second"),
+    "rate_limit_storage": Rule(_storage, "memory://"),
+    "rate_limit_loopback": Rule(_flag, "0"),
+    "metrics_public": Rule(_flag, "0"),
+    "trusted_proxies": Rule(_few, "1"),
     "name_email_login": Rule(_flag, "1"),
     "audit_days": Rule(_days, "365"),
 }

@@ -9,11 +9,17 @@ from flask import Flask, Response, request
 from flask_restx import Api
 
 from api.rest import accounts, audit, devices, instances, packages, payments, runs, tokens, workflows, workties
-from api.rest.answers import answer, compress
+from api.rest.answers import compress
 from api.rest.endpoint import Endpoint
 from api.rest.errors import error_answer
+from api.rest.headers import add_headers
+from api.rest.health import add_health
+from api.rest.idempotency import Idempotency
+from api.rest.limits import Limits, trust_proxies
+from api.rest.metrics import add_metrics
 from api.services import Services
 from api.settings import ApiSettings
+from orchestrator.accounts.account import Account
 
 PREFIX = "/api/v1"
 
@@ -32,8 +38,6 @@ ROUTES: tuple[tuple[str, type[Endpoint]], ...] = (
     ("/audit", audit.Audit),
     ("/workties", workties.Workties),
     ("/workties/<id>", workties.OneWorkty),
-    ("/workties/<id>/properties", workties.Properties),
-    ("/workties/<id>/properties/<propertyId>", workties.OneProperty),
     ("/workties/<id>/properties", workties.Properties),
     ("/workties/<id>/properties/<propertyId>", workties.OneProperty),
     ("/workflows", workflows.Workflows),
@@ -77,7 +81,7 @@ class _Reference(Api):  # type: ignore[misc]
 
 
 def add_rest(app: Flask, services: Services, settings: ApiSettings) -> None:
-    """Add REST v1 and `/healthz` to an application."""
+    """Add REST v1, `/healthz`, `/readyz` and `/metrics` to an application."""
 
     def on_error(error: Exception) -> Response:
         return error_answer(error, settings)
@@ -86,19 +90,22 @@ def add_rest(app: Flask, services: Services, settings: ApiSettings) -> None:
     app.register_error_handler(Exception, on_error)
     app.after_request(lambda response: compress(request, response))
     app.wsgi_app = _overriding(app.wsgi_app)  # type: ignore[method-assign, assignment]
-    app.add_url_rule("/healthz", "healthz", lambda: _health(services))
+    trust_proxies(app, settings.trusted_proxies)
+    add_headers(app, settings.cors_origins)
+    add_metrics(app, services, settings, add_health(app, services))
+    limits, idempotency = Limits(app, settings, on_error), Idempotency(services.kept_answers)
+
+    def around(account: Account, serve: Callable[[], Response]) -> Response:
+        limits.check(account)
+        return idempotency.once(account, serve)
+
     api = _Reference(app, on_error)
+    given = {"services": services, "settings": settings, "around": around}
     for path, resource in ROUTES:
-        area = api.namespace(path.split("/")[1], path="/")
-        area.add_resource(resource, path, resource_class_kwargs={"services": services, "settings": settings})
+        api.namespace(path.split("/")[1], path="/").add_resource(resource, path, resource_class_kwargs=given)
     api.namespace("packages", path="/").add_resource(
         packages.Packages, "/packages/<sha256>", resource_class_kwargs={"services": services}
     )
-
-
-def _health(services: Services) -> Response:
-    services.check()
-    return answer({"status": "ok"})
 
 
 def _overriding(inner: Wsgi) -> Wsgi:
