@@ -83,8 +83,10 @@ class _Reference(Api):  # type: ignore[misc]
 def add_rest(app: Flask, services: Services, settings: ApiSettings) -> None:
     """Add REST v1, `/healthz`, `/readyz` and `/metrics` to an application."""
 
+    limits, idempotency = Limits(app, settings), Idempotency(services.kept_answers)
+
     def on_error(error: Exception) -> Response:
-        return error_answer(error, settings)
+        return error_answer(limits.explain(error), settings)
 
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.register_error_handler(Exception, on_error)
@@ -93,7 +95,6 @@ def add_rest(app: Flask, services: Services, settings: ApiSettings) -> None:
     trust_proxies(app, settings.trusted_proxies)
     add_headers(app, settings.cors_origins)
     add_metrics(app, services, settings, add_health(app, services))
-    limits, idempotency = Limits(app, settings, on_error), Idempotency(services.kept_answers)
 
     def around(account: Account, serve: Callable[[], Response]) -> Response:
         limits.check(account)

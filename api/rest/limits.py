@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-
-from flask import Flask, Response
+from flask import Flask
 from flask_limiter import Limiter, RateLimitExceeded
 from limits import parse_many
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -25,13 +23,9 @@ def trust_proxies(app: Flask, count: int) -> None:
 
 
 class Limits:
-    """Counts requests in windows that move along. Addresses are counted first, accounts once they are known.
+    """Counts requests in windows that move along. Addresses are counted first, accounts once they are known."""
 
-    Args:
-        on_error: makes the answer to a request that raised an error.
-    """
-
-    def __init__(self, app: Flask, settings: ApiSettings, on_error: Callable[[Exception], Response]) -> None:
+    def __init__(self, app: Flask, settings: ApiSettings) -> None:
         self._limits = parse_many(settings.rate_limit)
         self._loopback = settings.rate_limit_loopback
         self._limiter = Limiter(
@@ -43,7 +37,6 @@ class Limits:
             in_memory_fallback_enabled=True,
         )
         self._limiter.request_filter(self._is_exempt)
-        app.register_error_handler(RateLimitExceeded, lambda _: on_error(self._refusal()))
 
     def check(self, account: Account) -> None:
         """Count a request of an account. Raises `TooManyRequests`."""
@@ -54,12 +47,15 @@ class Limits:
                 window = self._limiter.limiter.get_window_stats(limit, "account", str(account.id))
                 raise TooManyRequests(TOO_MANY, _seconds_until(window.reset_time))
 
-    def _is_exempt(self) -> bool:
-        return not self._loopback and peer().is_local
-
-    def _refusal(self) -> TooManyRequests:
+    def explain(self, error: Exception) -> Exception:
+        """The error in the core's words if it is about an address that asked too often."""
+        if not isinstance(error, RateLimitExceeded):
+            return error
         hit = self._limiter.current_limit
         return TooManyRequests(TOO_MANY, _seconds_until(hit.reset_at if hit else 0))
+
+    def _is_exempt(self) -> bool:
+        return not self._loopback and peer().is_local
 
 
 def _seconds_until(moment: float) -> int:
