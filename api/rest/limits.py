@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+
 from flask import Flask
 from flask_limiter import Limiter, RateLimitExceeded
 from limits import parse_many
