@@ -92,6 +92,9 @@ def test_listening_everywhere_needs_a_public_url(host: str) -> None:
         ("WORKTY_LOST_AFTER_SECONDS", "nan"),
         ("WORKTY_LOST_AFTER_SECONDS", "soon"),
         ("WORKTY_LOG_LEVEL", "LOUD"),
+        ("WORKTY_NAME_EMAIL_LOGIN", "yes"),
+        ("WORKTY_AUDIT_DAYS", "0"),
+        ("WORKTY_AUDIT_DAYS", "long"),
         ("WORKTY_CORS_ORIGINS", "pages.example"),
         ("WORKTY_CORS_ORIGINS", "https://pages.example/path"),
         ("WORKTY_RATE_LIMIT", "many"),
@@ -165,3 +168,16 @@ def test_a_wrong_entry_of_the_file_is_named(tmp_path: Path, text: str, expected:
 def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(BadSettings, match="cannot be read: No such file or directory"):
         load({"WORKTY_CONFIG": str(tmp_path / "nowhere.toml")})
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
+def test_name_and_email_may_do_as_credentials_on_this_machine(host: str) -> None:
+    assert load({"WORKTY_HOST": host, "WORKTY_NAME_EMAIL_LOGIN": "1"}).name_email_login
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "server.example"])
+def test_name_and_email_never_do_where_others_can_connect(host: str) -> None:
+    environ = {"WORKTY_HOST": host, "WORKTY_PUBLIC_URL": "http://w.example"}
+    assert not load({**environ, "WORKTY_NAME_EMAIL_LOGIN": "0"}).name_email_login
+    with pytest.raises(BadSettings, match=f"WORKTY_NAME_EMAIL_LOGIN .* {host}"):
+        load({**environ, "WORKTY_NAME_EMAIL_LOGIN": "1"})
