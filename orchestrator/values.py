@@ -148,6 +148,11 @@ class Values:
         """Note a problem."""
         self._problems.append(problem)
 
+    @property
+    def sound(self) -> bool:
+        """Whether no problem was noted so far."""
+        return not self._problems
+
     def done(self) -> None:
         """Raises `ValidationFailed` with all problems noted."""
         if self._problems:

@@ -36,11 +36,11 @@ def sent_code(values: Values) -> bytes | None:
 
 def sent_entry(values: Values) -> str:
     """The entry point that a client sent, a relative path inside the zip; the default if none was sent."""
-    if values.raw(ENTRY_FIELD) is None:
+    sent = values.raw(ENTRY_FIELD)
+    if sent is None:
         return DEFAULT_ENTRY
     path = values.text(ENTRY_FIELD, limit=NAME_LIMIT)
-    inside = posixpath.normpath(path)
-    if not path.strip() or inside in (".", "..") or inside.startswith(("/", "../")) or not _plain(path):
+    if isinstance(sent, str) and not _is_inside(sent):
         values.wrong(f"Path `{ENTRY_FIELD}` is not a relative path inside the zip.")
     return path
 
@@ -66,5 +66,9 @@ def _decoded(sent: object) -> bytes | None:
         return None
 
 
-def _plain(path: str) -> bool:
-    return not re.search(r"[\\\x00-\x1f\x7f]|^[A-Za-z]:", path)
+def _is_inside(path: str) -> bool:
+    """Whether a path can be one inside a zip, in the spellings that `package.json` allows."""
+    if not path.strip() or re.search(r"[\\\x00-\x1f\x7f]|^[A-Za-z]:", path):
+        return False
+    inside = posixpath.normpath(path)
+    return inside not in (".", "..") and not inside.startswith(("/", "../"))

@@ -146,7 +146,8 @@ class CatalogueEditor:
         return {} if stored is None else {"package": self._package(values, stored, workty)}, None
 
     def _package(self, values: Values, data: bytes, workty: Document) -> dict[str, Any] | None:
-        if workty["languageTypeId"] is None:
+        # What is wrong with the fields already may be all that is wrong with the package.
+        if not values.sound:
             return None
         language = self._dictionaries.language(workty["languageTypeId"])
         info = inspected(values, data, language=language, entry=workty.get(ENTRY_FIELD) or DEFAULT_ENTRY)
