@@ -119,7 +119,8 @@ HEAD = """# Who may do what
 
 Written by `python -m tests.unit.api.permissions` from the rows that the tests ask of a server. Paths are below
 `/api/v1`; "owner" is the regular account that the entity belongs to, "other" another regular one. Without valid
-credentials every row is 401. 403 (code 13): the role does not allow it; 404 (code 2): it does not exist for this account.
+credentials every row is 401. 403 (code 13): the role does not allow it; 404 (code 2): it does not exist for
+this account.
 
 | Method | Path | About | Owner | Other | Admin |
 |---|---|---|---|---|---|
