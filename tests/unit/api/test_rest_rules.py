@@ -84,6 +84,7 @@ def test_without_valid_credentials_nothing_is_told(world: Any, authorization: st
         (b"[]", "application/json"),
         (b"1", "application/json"),
         (b'{"name": NaN}', "application/json"),
+        (b'{"name": "x", "size": -1e999}', "application/json"),
         (b'{"name": "\xff"}', "application/json"),
         (b"[" * 100_000, "application/json"),
         (b'{"n":' + b"1" * 5000 + b"}", "application/json"),
