@@ -36,6 +36,8 @@ ENTRY: Entity = {
     "created": Kind.DATE,
 }
 
+NEWEST_FIRST = [("created", -1), ("_id", -1)]
+
 #: Operation of a login that was refused.
 LOGIN = "login"
 
@@ -59,10 +61,13 @@ class AuditService:
         self._kept = timedelta(days=days)
 
     def select(self, actor: Account, selection: Selection, view: View = EVERYTHING) -> list[Record]:
-        """Entries, by default in the order in which things happened. Raises `Forbidden` for all but admins."""
+        """Entries, newest first unless sorted otherwise. Raises `Forbidden` for all but admins."""
         actor.require_admin()
         found = self._entries.find(
-            dict(selection.where), sort=selection.mongo_sort(), skip=selection.skip, limit=selection.limit
+            dict(selection.where),
+            sort=selection.mongo_sort() if selection.sort else NEWEST_FIRST,
+            skip=selection.skip,
+            limit=selection.limit,
         )
         return [view.pick(entry, ENTRY) for entry in found]
 

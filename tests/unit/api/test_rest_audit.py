@@ -14,7 +14,8 @@ from orchestrator.embedded import embedded_database
 
 
 def trail(world: Any, **query: Any) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = world.admin.get("/audit", **query).get_json()
+    """Entries, oldest first."""
+    found: list[dict[str, Any]] = world.admin.get("/audit", **{"sort": "_id", **query}).get_json()
     return found
 
 
@@ -110,6 +111,13 @@ def test_the_trail_is_sorted_filtered_and_paged_like_other_lists(world: Any, ann
         {"_id": own[1]["_id"], "operation": "POST /workflows"}
     ]
     assert world.admin.get("/audit", expires="2027-01-01").status_code == 400
+
+
+def test_the_newest_entries_come_first_and_not_all_at_once(world: Any, ann: Any) -> None:
+    world.db["audit"].delete_many({})
+    world.db["audit"].insert_many([{"operation": str(n), "created": world.clock()} for n in range(251)])
+    answer = world.admin.get("/audit").get_json()
+    assert [entry["operation"] for entry in answer] == [str(n) for n in range(250, 0, -1)]
 
 
 def test_only_admins_read_the_trail(world: Any, ann: Any) -> None:
