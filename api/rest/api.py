@@ -17,6 +17,7 @@ from api.rest.health import add_health
 from api.rest.idempotency import Idempotency
 from api.rest.limits import Limits, trust_proxies
 from api.rest.metrics import add_metrics
+from api.rest.openapi import reference
 from api.services import Services
 from api.settings import ApiSettings
 from orchestrator.accounts.account import Account
@@ -57,23 +58,17 @@ ROUTES: tuple[tuple[str, type[Endpoint]], ...] = (
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
-class _Reference(Api):  # type: ignore[misc]
-    """Flask-RESTX for routes and the generated reference; errors are answered as everywhere else."""
+class _Routes(Api):  # type: ignore[misc]
+    """Flask-RESTX for routes and the pages of the reference; errors are answered as everywhere else."""
 
     def __init__(self, app: Flask, on_error: Callable[[Exception], Response]) -> None:
         self._on_error = on_error
-        super().__init__(
-            app,
-            version="1",
-            title="Workty",
-            prefix=PREFIX,
-            doc=f"{PREFIX}/docs",
-            authorizations={
-                "basic": {"type": "basic"},
-                "bearer": {"type": "apiKey", "in": "header", "name": "Authorization"},
-            },
-            security=["basic", "bearer"],
-        )
+        super().__init__(app, version="1", title="Workty", prefix=PREFIX, doc=f"{PREFIX}/docs")
+
+    @property
+    def __schema__(self) -> dict[str, Any]:
+        """The reference, which Flask-RESTX serves as /swagger.json and shows on its page."""
+        return reference(ROUTES, PREFIX)
 
     def handle_error(self, e: Exception) -> Response:
         """Answer an error of a resource."""
@@ -100,7 +95,7 @@ def add_rest(app: Flask, services: Services, settings: ApiSettings) -> None:
         limits.check(account)
         return idempotency.once(account, serve)
 
-    api = _Reference(app, on_error)
+    api = _Routes(app, on_error)
     given = {"services": services, "settings": settings, "around": around}
     for path, resource in ROUTES:
         api.namespace(path.split("/")[1], path="/").add_resource(resource, path, resource_class_kwargs=given)

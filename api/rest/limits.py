@@ -30,7 +30,7 @@ class Limits:
         self._limits = parse_many(settings.rate_limit)
         self._loopback = settings.rate_limit_loopback
         self._limiter = Limiter(
-            lambda: peer().network,
+            lambda: peer().network or "unknown",
             app=app,
             application_limits=[settings.rate_limit],
             storage_uri=settings.rate_limit_storage,
