@@ -35,7 +35,7 @@ from workties.messages import Package
 log = logging.getLogger(__name__)
 
 #: How long (seconds) a request waits for a database that is away: clients are told within two seconds.
-ANSWER_SECONDS = 1.5
+ANSWER_SECONDS = 1.0
 
 
 def serve_api(environ: Mapping[str, str], threads: int) -> int:
