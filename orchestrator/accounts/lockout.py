@@ -49,7 +49,6 @@ class Lockout:
         waits = [
             entry["last"] + delay(entry["count"], free[entry["_id"]]) - now
             for entry in self._failures.find({"_id": {"$in": list(free)}})
-            if entry["last"] + FORGOTTEN > now
         ]
         wait = max(waits, default=timedelta())
         if wait > timedelta():

@@ -141,6 +141,17 @@ def test_a_purchase_under_way_is_left_to_who_began_it(world: World) -> None:
     assert world.made() == [0, 0, 0]
 
 
+def test_only_what_was_left_is_finished_of_several_purchases(world: World) -> None:
+    world.db["accounts"].update_one({"_id": BUYER}, {"$set": {"amount": 180}})
+    for _ in range(2):
+        world.fail(WRITES[0], Killed())
+        with suppress(Killed):
+            world.purchases.buy(BUYER, TEMPLATE)
+        world.now += ABANDONED / 2
+    world.purchases.finish_abandoned()
+    assert (world.made(), len(world.notes)) == ([1, 1, 1], 1)
+
+
 def test_the_next_buyer_finishes_what_another_one_left(world: World) -> None:
     world.fail(WRITES[0], Killed())
     with suppress(Killed):
