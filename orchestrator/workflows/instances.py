@@ -81,6 +81,8 @@ class InstanceService:
         workflow = self._store(workflow, instance, self._copies(workty), position)
         found = self._reader.instances_of(workflow, [instance["_id"]])
         if not found:
+            # Removed together with its workty before it came into the list.
+            self._removal.instance(instance)
             raise NotFound("instance")
         return self._reader.instance_records(actor, [workflow], found, view)[0]
 

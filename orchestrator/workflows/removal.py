@@ -58,12 +58,15 @@ class Removal:
     def instances_of_workty(self, workty_id: ObjectId) -> None:
         """Remove every instance of a workty, in all workflows."""
         while found := self._batch({"worktyId": workty_id}):
-            workflow_ids = sorted({instance["workflowId"] for instance in found})
-            ids = [instance["_id"] for instance in found]
-            self._workflows.update_many(
-                {"_id": {"$in": workflow_ids}}, {"$pull": {"worktiesInstancesIds": {"$in": ids}}}
-            )
+            self._take_out(found)
             self._remove(found)
+            # Once more for one that came into its list while it was being removed.
+            self._take_out(found)
+
+    def _take_out(self, instances: list[Any]) -> None:
+        workflow_ids = sorted({instance["workflowId"] for instance in instances})
+        ids = [instance["_id"] for instance in instances]
+        self._workflows.update_many({"_id": {"$in": workflow_ids}}, {"$pull": {"worktiesInstancesIds": {"$in": ids}}})
 
     def _empty(self, workflow_id: ObjectId) -> None:
         while found := self._batch({"workflowId": workflow_id}):

@@ -10,6 +10,7 @@ from bson import ObjectId
 
 from orchestrator.accounts.account import Account
 from orchestrator.errors import BadParameter, Forbidden, NotFound, ValidationFailed
+from orchestrator.workflows.removal import Removal
 from tests.unit.orchestrator.services import World
 
 
@@ -130,6 +131,22 @@ def test_an_instance_of_a_workty_that_is_deleted_meanwhile_is_not_left_behind(wo
     assert world.order() == []
     assert world.db["workty_instances"].count_documents({}) == 0
     assert world.db["workty_properties"].count_documents({}) == properties - len(workty["propertiesIds"])
+
+
+def test_an_instance_that_is_removed_with_its_workty_does_not_come_into_the_list(world: World) -> None:
+    removal, workty = Removal(world.db, world.runs), ObjectId(world.workty)
+    world.before["workflows", "find_one_and_update"] = lambda: removal.instances_of_workty(workty)
+    with pytest.raises(NotFound):
+        world.add()
+    assert world.order() == []
+
+
+def test_an_instance_that_comes_into_the_list_while_it_is_removed_goes_again(world: World) -> None:
+    removal, key = Removal(world.db, world.runs), world.add()["_id"]
+    listed = {"$set": {"worktiesInstancesIds": [key]}}
+    world.before["workty_instances", "delete_many"] = lambda: world.db["workflows"].update_one({}, listed)
+    removal.instances_of_workty(ObjectId(world.workty))
+    assert world.order() == []
 
 
 def test_what_is_added_while_a_workty_is_deleted_goes_too(world: World) -> None:
