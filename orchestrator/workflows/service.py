@@ -134,7 +134,7 @@ class WorkflowService:
     def _tell_name(self, workflow: Document) -> None:
         """Tell the runs name and desc, again if they changed while they were told: so the newest ones come last."""
         told = None
-        while (known := (workflow["name"], workflow["desc"])) != told:
+        while (known := (workflow["name"], workflow.get("desc", ""))) != told:
             told = known
             self._runs.renamed(workflow["_id"], *known)
             workflow = self._workflows.find_one({"_id": workflow["_id"]}) or workflow
