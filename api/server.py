@@ -28,8 +28,10 @@ def create_app(services: Services, settings: ApiSettings | None = None) -> tuple
     chosen = settings or ApiSettings()
     app = Flask("workty", static_folder=None)
     add_rest(app, services, chosen)
-    queue = {"client_manager": LiveQueue(chosen.message_queue)} if chosen.message_queue else {}
-    socketio = SocketIO(app, namespaces="*", async_mode="threading", max_http_buffer_size=1024 * 1024, **queue)
+    options: dict[str, Any] = {"client_manager": LiveQueue(chosen.message_queue)} if chosen.message_queue else {}
+    if chosen.cors_origins:
+        options["cors_allowed_origins"] = [chosen.public_url, *chosen.cors_origins]
+    socketio = SocketIO(app, namespaces="*", async_mode="threading", max_http_buffer_size=1024 * 1024, **options)
     add_connecting(socketio, services, chosen)
     return app, socketio
 
@@ -88,13 +90,16 @@ class _QuietHandler(WSGIRequestHandler):
         log.debug(message, *args)
 
 
-def serve_gunicorn(make_app: Callable[[], Flask], host: str, port: int, threads: int) -> None:
+def serve_gunicorn(
+    make_app: Callable[[], Flask], host: str, port: int, threads: int, tls: tuple[str, str] | None = None
+) -> None:
     """Serve with one gunicorn worker of `threads` threads until SIGTERM or SIGINT; then end within 5 s.
 
     A websocket occupies a thread as long as it is open.
 
     Args:
         make_app: makes the application, in the worker: connections and threads do not survive the fork.
+        tls: files with certificate and key, for HTTPS.
     """
     options = {
         "bind": f"{host}:{port}",
@@ -105,6 +110,7 @@ def serve_gunicorn(make_app: Callable[[], Flask], host: str, port: int, threads:
         "accesslog": None,
         "loglevel": "warning",
         "limit_request_field_size": 16384,
+        **({"certfile": tls[0], "keyfile": tls[1]} if tls else {}),
     }
     server = os.getpid()
     try:

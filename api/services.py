@@ -2,35 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from pymongo.database import Database
 
+from orchestrator.accounts.login import LoginService
 from orchestrator.accounts.passwords import Passwords
+from orchestrator.accounts.removal import AccountRemoval
 from orchestrator.accounts.service import AccountService
 from orchestrator.accounts.tokens import TokenService
+from orchestrator.audit.service import AuditService
+from orchestrator.boards.service import BoardService, Consequences, Queues
+from orchestrator.boards.store import BoardStore
+from orchestrator.catalogue.editing import CatalogueEditor
 from orchestrator.catalogue.packages import PackageLinks, PackageStore
+from orchestrator.catalogue.properties import WorktyProperties
+from orchestrator.catalogue.removal import WorktyRemoval
 from orchestrator.catalogue.service import CatalogueService
+from orchestrator.idempotency import KeptAnswers
+from orchestrator.payments.purchases import Purchases
+from orchestrator.payments.service import PaymentService
+from orchestrator.runs.history import RunHistory
 from orchestrator.workflows.instances import InstanceService
 from orchestrator.workflows.reading import Reader
+from orchestrator.workflows.removal import Removal
 from orchestrator.workflows.runs import Runs
 from orchestrator.workflows.service import WorkflowService
 
 
+class Broker(Queues, Protocol):
+    """The message broker, as far as requests need it."""
+
+    def waiting_events(self) -> int:
+        """How many events wait to be read. Raises `Unavailable`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What requests are carried out by. `check` returns if the database answers, and raises what it raises if not."""
+    """What requests are carried out by. `check` returns if the database answers, and raises what it raises if not.
+
+    `board_states` counts boards by state.
+    """
 
     accounts: AccountService
+    removal: AccountRemoval
+    logins: LoginService
     tokens: TokenService
+    audit: AuditService
+    payments: PaymentService
     catalogue: CatalogueService
+    editor: CatalogueEditor
+    workty_properties: WorktyProperties
     workflows: WorkflowService
     instances: InstanceService
     packages: PackageStore
     links: PackageLinks
+    boards: BoardService
+    history: RunHistory
+    board_states: Callable[[], Mapping[str, int]]
+    broker: Broker
+    kept_answers: KeptAnswers
     clock: Callable[[], datetime]
     check: Callable[[], object]
 
@@ -41,20 +75,38 @@ def assemble(
     links: PackageLinks,
     clock: Callable[[], datetime],
     passwords: Passwords | None = None,
+    *,
+    broker: Broker,
+    fleet: Consequences,
+    name_email_login: bool = False,
+    audit_days: float = 365,
 ) -> Services:
-    """All services on one database and one run engine."""
-    accounts = AccountService(db, passwords or Passwords(clock), clock)
+    """All services on one database, one broker and one run engine; `fleet` is told what becomes of boards."""
+    passwords = passwords or Passwords(clock)
+    accounts = AccountService(db, passwords, runs, clock)
+    logins = LoginService(db, accounts, passwords, clock, by_name_and_email=name_email_login)
     packages = PackageStore(db)
-    catalogue = CatalogueService(db, packages)
+    catalogue = CatalogueService(db, packages, accounts)
     reader = Reader(db, accounts, catalogue, runs)
     return Services(
         accounts=accounts,
-        tokens=TokenService(db, accounts, clock),
+        removal=AccountRemoval(db, accounts, Removal(db, runs), WorktyRemoval(db, packages, runs, clock)),
+        logins=logins,
+        tokens=TokenService(db, accounts, logins, clock),
+        audit=AuditService(db, clock, audit_days),
+        payments=PaymentService(db, Purchases(db, clock)),
         catalogue=catalogue,
+        editor=CatalogueEditor(db, catalogue, packages, WorktyRemoval(db, packages, runs, clock), clock),
+        workty_properties=WorktyProperties(db, catalogue),
         workflows=WorkflowService(db, reader, runs, clock),
         instances=InstanceService(db, reader, catalogue, runs, clock),
         packages=packages,
         links=links,
+        boards=BoardService(db, broker, fleet, clock),
+        history=RunHistory(db),
+        board_states=BoardStore(db).states,
+        broker=broker,
+        kept_answers=KeptAnswers(db, clock),
         clock=clock,
         check=lambda: db.command("ping"),
     )

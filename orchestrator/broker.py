@@ -36,6 +36,9 @@ KEPT_LOGS = {"x-max-length-bytes": 64 * 1024 * 1024, "x-message-ttl": 24 * 3600 
 #: Reply code of a mandatory message that no queue takes (AMQP 0-9-1, basic.return).
 NO_ROUTE = 312
 
+#: How long (seconds) the broker may take to connect when it is only asked whether it is there.
+CHECK_SECONDS = 1.0
+
 _PUBLISH = {"retry": True, "retry_policy": {"max_retries": 2, "interval_start": 0, "interval_step": 0.2}}
 _DELIVERY = {"mandatory": True, "delivery_mode": 2, "confirm_timeout": 10.0}
 
@@ -153,6 +156,19 @@ class BoardSender:
         """Declare the queues of a board. Raises `Unavailable`."""
         with self._delivering(None), self._app.connection_for_write() as connection:
             declare_board(connection, board_id)
+
+    def waiting_events(self, timeout: float = CHECK_SECONDS) -> int:
+        """How many events wait to be read, asked over a new connection: so the broker is there.
+
+        Args:
+            timeout: seconds for the connection.
+
+        Raises `Unavailable`.
+        """
+        with self._delivering(None), self._app.connection_for_write(connect_timeout=timeout) as connection:
+            connection.ensure_connection(max_retries=0, timeout=timeout)
+            with connection.channel() as channel:
+                return int(events_queue()(channel).queue_declare(passive=True).message_count)
 
     def declare(self) -> None:
         """Declare what exists once. Raises `Unavailable`."""

@@ -22,6 +22,7 @@ from orchestrator.errors import OrchestratorError, brief
 from orchestrator.events import EventHandler
 from orchestrator.listener import Listener
 from orchestrator.live import Audience
+from orchestrator.payments.purchases import Purchases
 from orchestrator.runs.effects import Boards, Effects, Links
 from orchestrator.runs.engine import Engine
 from orchestrator.runs.reconcile import Reconciler, Timing
@@ -50,6 +51,7 @@ class Core:
     fleet: Fleet
     reconciler: Reconciler
     runs: RunService
+    purchases: Purchases
     timing: Timing
     clock: Clock
 
@@ -84,7 +86,7 @@ def build_core(
         engine=engine, effects=effects, runs=store, boards=boards, fleet=fleet, slots=slots, timing=timing, clock=clock
     )
     runs = RunService(database, store, engine, Snapshots(database), clock)
-    return Core(boards, engine, fleet, reconciler, runs, timing, clock)
+    return Core(boards, engine, fleet, reconciler, runs, Purchases(database, clock), timing, clock)
 
 
 @dataclass(slots=True)
@@ -123,5 +125,6 @@ class Orchestrator:
         while not self._stopping.wait(self.core.timing.sweep.total_seconds()):
             try:
                 self.core.reconciler.sweep(self._listener.silent_since())
+                self.core.purchases.finish_abandoned()
             except (PyMongoError, OrchestratorError) as error:
                 log.warning("A sweep was not finished: %s", brief(error))

@@ -36,6 +36,8 @@ def connect(url: str, *, timeout_seconds: float = 5.0) -> Database[Document]:
         retryReads=True,
         connectTimeoutMS=round(timeout_seconds * 1000),
         serverSelectionTimeoutMS=round(timeout_seconds * 1000),
+        # A server that hangs, rather than being gone, is noticed after this and the time to connect.
+        heartbeatFrequencyMS=2000,
         waitQueueTimeoutMS=round(timeout_seconds * 1000),
     )
     return client.get_default_database("workty")
@@ -66,15 +68,35 @@ _UNIQUE_CHILD = (_index("name_in_parent", "parentId", "name", unique=True),)
 
 #: Indexes of the collections of the REST contract, section 7, and of tokens. Lists are read in order of creation.
 INDEXES: Indexes = {
-    "accounts": (_index("email", "emailKey", unique=True), _index("by_creation", "created", "_id")),
+    "accounts": (
+        _index("email", "emailKey", unique=True),
+        _index("by_creation", "created", "_id"),
+        _index("name", "name"),
+        _index("unfinished_purchases", "purchases.since", sparse=True),
+    ),
+    "login_failures": (_index("expiry", "expires", expireAfterSeconds=0),),
+    "audit": (
+        _index("expiry", "expires", expireAfterSeconds=0),
+        _index("by_creation", "created", "_id"),
+        _index("of_account", "accountId", "created", "_id"),
+        _index("about", "entityId", "created", "_id"),
+    ),
+    "payment_transactions": (
+        _index("of_account", "accountId", "created", "_id"),
+        _index("by_creation", "created", "_id"),
+    ),
     "tokens": (_index("account", "accountId"), _index("expiry", "expires", expireAfterSeconds=0)),
+    "idempotency": (_index("expiry", "expires", expireAfterSeconds=0),),
     "workflows": (_index("of_account", "accountId", "created", "_id"), _index("by_creation", "created", "_id")),
     "workty_instances": (_index("of_workflow", "workflowId"), _index("of_workty", "worktyId")),
     "workties": (
         _index("of_account", "accountId", "created", "_id"),
         _index("templates", "template", "created", "_id"),
         _index("by_creation", "created", "_id"),
+        _index("package", "package.sha256"),
     ),
+    "packages": (_index("released", "released", partialFilterExpression={"released": {"$exists": True}}),),
+    "ui_settings": (_index("of_workflow", "workflowId"),),
     "workty_types": _UNIQUE_NAME,
     "workty_validation_states": _UNIQUE_NAME,
     "workty_instance_states": _UNIQUE_NAME,

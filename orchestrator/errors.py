@@ -73,6 +73,35 @@ class Forbidden(OrchestratorError):
         super().__init__("The operation is forbidden")
 
 
+class TooManyRequests(OrchestratorError):
+    """Somebody asks too often, or guessed wrong too often. Nothing was done; `retry_after` is in seconds."""
+
+    def __init__(self, what: str, retry_after: int) -> None:
+        super().__init__(f"{what}. Try again in {retry_after} s")
+        self.retry_after = retry_after
+
+
+class AlreadyAsked(OrchestratorError):
+    """A request with the same idempotency key is being carried out, or it is not known whether it was.
+
+    Attributes:
+        retry_after: seconds after which to ask again; None: asking again with this key will never help.
+    """
+
+    def __init__(self, message: str, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class NotEnoughFunds(OrchestratorError):
+    """The account's amount is less than what it wants to buy costs."""
+
+    code = 15
+
+    def __init__(self) -> None:
+        super().__init__("You do not have enough funds to process operation. Please fill in your account amount")
+
+
 class NotOwnWorkty(OrchestratorError):
     """A workty that costs something was not acquired by the account."""
 

@@ -20,6 +20,7 @@ from pymongo.errors import DuplicateKeyError
 from orchestrator.accounts.account import ADMIN, REGULAR
 from orchestrator.accounts.passwords import Passwords, generated_password
 from orchestrator.accounts.service import email_key
+from orchestrator.catalogue.dictionaries import Dictionaries
 from orchestrator.catalogue.packages import PackageStore
 from orchestrator.catalogue.service import package_document
 from orchestrator.errors import BadSettings
@@ -163,7 +164,8 @@ def _add_builtin(db: Db, builtin: BuiltinPackage, owner: ObjectId, now: datetime
     }
     for id_, content in properties.items():
         _upsert(db, "workty_properties", id_, {}, content)
-    PackageStore(db).put(builtin.data)
+    packages = PackageStore(db)
+    packages.put(builtin.data)
     first = {
         "name": name,
         "desc": builtin.manifest.description,
@@ -179,12 +181,16 @@ def _add_builtin(db: Db, builtin: BuiltinPackage, owner: ObjectId, now: datetime
         "discountPercent": 0,
         "created": now,
     }
-    _upsert(db, "workties", _fixed_id(name), {"package": package_document(builtin.info)}, first)
+    before = _upsert(db, "workties", _fixed_id(name), {"package": package_document(builtin.info)}, first)
+    replaced = (before.get("package") or {}).get("sha256")
+    if replaced not in (None, builtin.info.sha256):
+        packages.release([replaced], now)
 
 
-def _upsert(db: Db, collection: str, id_: ObjectId, always: dict[str, Any], first: dict[str, Any]) -> None:
+def _upsert(db: Db, collection: str, id_: ObjectId, always: dict[str, Any], first: dict[str, Any]) -> dict[str, Any]:
+    """Add a document, or set some of its fields; returns it as it was before, empty if it is new."""
     update = {"$setOnInsert": first, **({"$set": always} if always else {})}
-    db[collection].update_one({"_id": id_}, update, upsert=True)
+    return db[collection].find_one_and_update({"_id": id_}, update, upsert=True) or {}
 
 
 def _category(db: Db) -> ObjectId:
@@ -193,10 +199,8 @@ def _category(db: Db) -> ObjectId:
 
 
 def _language(db: Db, name: str) -> ObjectId:
-    """The first version of a language; for a language without versions itself."""
-    top = _add(db, "workty_language_types", {"name": name, "parentId": None})
-    version = db["workty_language_types"].find_one({"parentId": top}, {"_id": True}, sort=[("_id", 1)])
-    return ObjectId(version["_id"]) if version else top
+    _add(db, "workty_language_types", {"name": name, "parentId": None})
+    return Dictionaries(db).first_version(name)
 
 
 def _fixed_id(name: str) -> ObjectId:

@@ -21,6 +21,7 @@ class Kind(Enum):
     ID = "id"
     TEXT = "text"
     NUMBER = "whole number"
+    DECIMAL = "number"
     FLAG = "true or false"
     DATE = "date"
     OTHER = "other"

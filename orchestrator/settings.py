@@ -9,8 +9,10 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import math
+import re
 import tomllib
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit
@@ -37,6 +39,15 @@ class ServerSettings:
         heartbeat_timeout_seconds: silence after which a board counts as disconnected.
         lost_after_seconds: further silence after which what it ran counts as lost.
         log_level: one of `LOG_LEVELS`.
+        name_email_login: whether name and e-mail do as credentials, for trying things out on this machine.
+        audit_days: how long the audit trail keeps an entry.
+        tls_cert, tls_key: files (PEM) with which the API serves HTTPS; both or none.
+        cors_origins: origins whose pages may use the API from a browser.
+        rate_limit: most requests of an account, and of an address, e.g. "110 per second".
+        rate_limit_storage: where requests are counted; in memory unless several processes share a storage.
+        rate_limit_loopback: whether requests from this machine are counted too.
+        metrics_public: whether everybody may read /metrics.
+        trusted_proxies: how many proxies in front of the API say truly in X-Forwarded-* who asked.
     """
 
     amqp_url: str | None = field(default=None, repr=False)
@@ -49,11 +60,21 @@ class ServerSettings:
     heartbeat_timeout_seconds: float = 10.0
     lost_after_seconds: float = 5.0
     log_level: str = "INFO"
+    name_email_login: bool = False
+    audit_days: float = 365.0
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    cors_origins: tuple[str, ...] = ()
+    rate_limit: str = "110 per second"
+    rate_limit_storage: str = field(default="memory://", repr=False)
+    rate_limit_loopback: bool = False
+    metrics_public: bool = False
+    trusted_proxies: int = 0
 
     def redacted(self) -> dict[str, Any]:
         """All settings by name, for logs: passwords are replaced by `***`."""
         shown = dataclasses.asdict(self)
-        for name in ("amqp_url", "mongo_url", "public_url"):
+        for name in ("amqp_url", "mongo_url", "public_url", "rate_limit_storage"):
             shown[name] = _without_password(shown[name])
         shown["admin_password"] = shown["admin_password"] and "***"
         return shown
@@ -79,9 +100,13 @@ def load(environ: Mapping[str, str], *, required: Collection[str] = ()) -> Serve
                 problems.append(f"{source} {error}, e.g. {rule.example}")
         elif name in required:
             problems.append(f"{_variable(name)} is not set. Set it, e.g. {_variable(name)}={rule.example}")
+    if ("tls_cert" in values) != ("tls_key" in values):
+        problems.append("WORKTY_TLS_CERT and WORKTY_TLS_KEY belong together: set both, or none")
     if not problems and "public_url" not in values:
         values["public_url"], problem = _default_public_url(ServerSettings(**values))
         problems += problem
+    if not problems:
+        problems += _only_on_loopback(ServerSettings(**values))
     if problems:
         raise BadSettings(problems)
     return ServerSettings(**values)
@@ -137,7 +162,20 @@ def _default_public_url(settings: ServerSettings) -> tuple[str, list[str]]:
             f"WORKTY_PUBLIC_URL is not set, and nobody can connect to {host}. Set where clients and boards reach this "
             f"server, e.g. WORKTY_PUBLIC_URL={example}"
         ]
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}", []
+    scheme = "https" if settings.tls_cert else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.port}", []
+
+
+def _only_on_loopback(settings: ServerSettings) -> list[str]:
+    if not settings.name_email_login or settings.host == "localhost":
+        return []
+    with suppress(ValueError):
+        if ipaddress.ip_address(settings.host).is_loopback:
+            return []
+    return [
+        f"WORKTY_NAME_EMAIL_LOGIN lets everybody in who knows a name and an e-mail, and WORKTY_HOST is "
+        f"{settings.host}. Use it only with WORKTY_HOST=127.0.0.1"
+    ]
 
 
 # --- how texts are read
@@ -209,10 +247,54 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _days(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value <= 36500:
+        raise ValueError(f"must be a number of days above 0 and up to 36500, not {text!r}")
+    return value
+
+
+def _flag(text: str) -> bool:
+    if text not in {"0", "1"}:
+        raise ValueError(f"must be 0 or 1, not {text!r}")
+    return text == "1"
+
+
 def _log_level(text: str) -> str:
     if text.upper() not in LOG_LEVELS:
         raise ValueError(f"must be one of {', '.join(LOG_LEVELS)}, not {text!r}")
     return text.upper()
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(origin.strip() for origin in text.split(",") if origin.strip())
+    for origin in origins:
+        parts = _url(origin, ("http", "https"))
+        if parts.path or parts.query or parts.fragment or parts.username:
+            raise ValueError(f"must be origins without path, separated by commas, not {origin!r}")
+    return origins
+
+
+def _rate(text: str) -> str:
+    if not all(re.fullmatch(r"\s*[1-9][0-9]{0,8} per (second|minute|hour|day)\s*", part) for part in text.split(";")):
+        raise ValueError(f"must be a number of requests per second, minute, hour or day, not {text!r}")
+    return text
+
+
+def _storage(text: str) -> str:
+    scheme, separator, _ = text.partition("://")
+    if not separator or not scheme.isascii() or not scheme.replace("+", "").isalnum():
+        raise ValueError("must be memory:// or the URL of a storage")
+    return text
+
+
+def _few(text: str) -> int:
+    if not text.isdecimal() or int(text) > 10:
+        raise ValueError(f"must be a whole number from 0 to 10, not {text!r}")
+    return int(text)
 
 
 def _without_password(url: str | None) -> str | None:
@@ -235,4 +317,14 @@ RULES: Mapping[str, Rule] = {
     "heartbeat_timeout_seconds": Rule(_seconds, "10"),
     "lost_after_seconds": Rule(_seconds, "5"),
     "log_level": Rule(_log_level, "INFO"),
+    "tls_cert": Rule(str, "/etc/workty/server.crt"),
+    "tls_key": Rule(str, "/etc/workty/server.key"),
+    "cors_origins": Rule(_origins, "https://pages.example"),
+    "rate_limit": Rule(_rate, "110 per second"),
+    "rate_limit_storage": Rule(_storage, "memory://"),
+    "rate_limit_loopback": Rule(_flag, "0"),
+    "metrics_public": Rule(_flag, "0"),
+    "trusted_proxies": Rule(_few, "1"),
+    "name_email_login": Rule(_flag, "1"),
+    "audit_days": Rule(_days, "365"),
 }

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from decimal import Decimal
+from math import isfinite
+from typing import Any, TypeGuard
 
 from bson import ObjectId
 
@@ -25,9 +27,14 @@ _INT64 = 2**63
 _UNSTORABLE = "texts must be valid Unicode, whole numbers fit 64 bits, and no key may be '$ref' or have a NUL"
 
 
+def is_id(text: object) -> TypeGuard[str]:
+    """Whether `text` spells an id."""
+    return isinstance(text, str) and _ID.fullmatch(text) is not None
+
+
 def object_id(text: object) -> ObjectId:
     """The id that `text` spells. Raises `NotFound` for another text: what has no id does not exist."""
-    if not isinstance(text, str) or not _ID.fullmatch(text):
+    if not is_id(text):
         raise NotFound
     return ObjectId(text)
 
@@ -59,6 +66,10 @@ class Values:
             raise NothingToUpdate(allowed)
         self.required(*(name for name in required if name in self._body))
 
+    def raw(self, name: str) -> Any:
+        """A value as it was sent, unchecked; None if it was not."""
+        return self._body.get(name)
+
     def id(self, name: str) -> ObjectId:
         """An id. One that is malformed is one that does not exist: raises `NotFound`."""
         return object_id(self._body.get(name))
@@ -86,6 +97,41 @@ class Values:
             return default
         return found
 
+    def ids(self, name: str) -> list[ObjectId]:
+        """A list of ids; absent or null is empty."""
+        value = self._body.get(name)
+        if value is None:
+            return []
+        if not isinstance(value, list) or not all(is_id(text) for text in value):
+            self.wrong(f"Path `{name}` is not a list of ids.")
+            return []
+        return [ObjectId(text) for text in value]
+
+    def flag(self, name: str, default: bool) -> bool:
+        """True or false; absent or null is `default`."""
+        value = self._body.get(name)
+        if value is not None and not isinstance(value, bool):
+            self.wrong(f"Path `{name}` is not true or false.")
+        return value if isinstance(value, bool) else default
+
+    def decimal(self, name: str, *, places: int, most: int) -> Decimal:
+        """A number from 0 to `most` with at most so many decimal places; absent or null is 0."""
+        value = self._body.get(name)
+        if value is None:
+            return Decimal(0)
+        if isinstance(value, bool) or not (isinstance(value, int) or (isinstance(value, float) and isfinite(value))):
+            self.wrong(f"Path `{name}` is not a number.")
+            return Decimal(0)
+        # By its text: what the client wrote as 1.1 is 1.1, and not the nearest binary fraction.
+        number = Decimal(str(value))
+        if number < 0:
+            self.wrong(f"Path `{name}` ({value}) is less than minimum allowed value (0).")
+        elif number > most:
+            self.wrong(f"Path `{name}` ({value}) is more than maximum allowed value ({most}).")
+        elif number != round(number, places):
+            self.wrong(f"Path `{name}` ({value}) has more than the allowed number of decimal places ({places}).")
+        return number
+
     def json(self, name: str) -> Any:
         """Any JSON value that can be stored and sent to a board."""
         value = self._body.get(name)
@@ -101,6 +147,11 @@ class Values:
     def wrong(self, problem: str) -> None:
         """Note a problem."""
         self._problems.append(problem)
+
+    @property
+    def sound(self) -> bool:
+        """Whether no problem was noted so far."""
+        return not self._problems
 
     def done(self) -> None:
         """Raises `ValidationFailed` with all problems noted."""

@@ -11,11 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from api.cli.server import core_over
+from api.cli.server import core_over, transport_settings
 from api.live.emitter import SocketEmitter
 from api.server import create_app, serve_threaded
 from api.services import assemble
-from api.settings import ApiSettings
 from orchestrator import broker
 from orchestrator.boards.store import INDEXES as BOARD_INDEXES
 from orchestrator.catalogue.packages import PackageLinks, link_secret
@@ -68,7 +67,19 @@ class EmbeddedStack:
             SocketEmitter(socketio).emit(event, payload, namespace)
 
         core = core_over(database, sender, emit, links, settings)
-        web, socketio = create_app(assemble(database, core.runs, links, utc_now), ApiSettings(public_url=self.url))
+        web, socketio = create_app(
+            assemble(
+                database,
+                core.runs,
+                links,
+                utc_now,
+                broker=sender,
+                fleet=core.fleet,
+                name_email_login=settings.name_email_login,
+                audit_days=settings.audit_days,
+            ),
+            transport_settings(settings, self.url),
+        )
         self._orchestrator = Orchestrator(core, app, sender)
         boards = [core.boards.add(f"board-{number}", utc_now()) for number in range(1, BOARDS + 1)]
         for board in boards:

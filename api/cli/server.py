@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import ssl
 import threading
 from collections.abc import Mapping
 from datetime import timedelta
@@ -33,24 +34,55 @@ from workties.messages import Package
 
 log = logging.getLogger(__name__)
 
+#: How long (seconds) a request waits for a database that is away: clients are told within two seconds.
+ANSWER_SECONDS = 1.0
+
 
 def serve_api(environ: Mapping[str, str], threads: int) -> int:
     """Serve REST and the live API until SIGTERM; returns an exit code."""
     settings = load(environ, required=BOTH_URLS)
+    tls = certificate(settings)
     log_to_stderr(settings.log_level)
     database = prepared_database(settings)
     seeded = seed(database, settings.admin_email, settings.admin_password, utc_now())
     if seeded.generated_password is not None:
         log.warning("First account %s, password (shown once): %s", settings.admin_email, seeded.generated_password)
     database.client.close()
-    log.info("REST and live API: http://%s:%d/api/v1", settings.host, settings.port)
-    serve_gunicorn(lambda: web_application(settings), settings.host, settings.port, threads)
+    log.info("REST and live API: %s/api/v1", settings.public_url)
+    serve_gunicorn(lambda: web_application(settings), settings.host, settings.port, threads, tls)
     return 0
+
+
+def certificate(settings: ServerSettings) -> tuple[str, str] | None:
+    """The files with certificate and key, None without TLS. Raises `BadSettings` if they cannot be used."""
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(settings.tls_cert, settings.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        raise BadSettings(
+            [f"WORKTY_TLS_CERT and WORKTY_TLS_KEY cannot be used ({error.strerror or error}). Both are PEM files"]
+        ) from error
+    return settings.tls_cert, settings.tls_key
+
+
+def transport_settings(settings: ServerSettings, public_url: str, message_queue: str | None = None) -> ApiSettings:
+    """What REST and live API have to be told."""
+    return ApiSettings(
+        public_url=public_url,
+        message_queue=message_queue,
+        cors_origins=settings.cors_origins,
+        rate_limit=settings.rate_limit,
+        rate_limit_storage=settings.rate_limit_storage,
+        rate_limit_loopback=settings.rate_limit_loopback,
+        metrics_public=settings.metrics_public,
+        trusted_proxies=settings.trusted_proxies,
+    )
 
 
 def web_application(settings: ServerSettings) -> Flask:
     """REST and live API over RabbitMQ and MongoDB, with connections of their own."""
-    database = connect(str(settings.mongo_url))
+    database = connect(str(settings.mongo_url), timeout_seconds=ANSWER_SECONDS)
     sender = broker.BoardSender(broker.server_app(str(settings.amqp_url)))
     try:
         sender.declare()
@@ -62,8 +94,20 @@ def web_application(settings: ServerSettings) -> Flask:
         SocketEmitter(socketio).emit(event, payload, namespace)
 
     core = core_over(database, sender, emit, links, settings)
-    api_settings = ApiSettings(public_url=settings.public_url, message_queue=settings.amqp_url)
-    web, socketio = create_app(assemble(database, core.runs, links, utc_now), api_settings)
+    api_settings = transport_settings(settings, settings.public_url, settings.amqp_url)
+    web, socketio = create_app(
+        assemble(
+            database,
+            core.runs,
+            links,
+            utc_now,
+            broker=sender,
+            fleet=core.fleet,
+            name_email_login=settings.name_email_login,
+            audit_days=settings.audit_days,
+        ),
+        api_settings,
+    )
     return web
 
 

@@ -8,12 +8,19 @@ from typing import Any
 from flask import Flask, Response, request
 from flask_restx import Api
 
-from api.rest import accounts, instances, packages, tokens, workflows, workties
-from api.rest.answers import answer, compress
+from api.rest import accounts, audit, devices, instances, packages, payments, runs, tokens, workflows, workties
+from api.rest.answers import compress
 from api.rest.endpoint import Endpoint
 from api.rest.errors import error_answer
+from api.rest.headers import add_headers
+from api.rest.health import add_health
+from api.rest.idempotency import Idempotency
+from api.rest.limits import Limits, trust_proxies
+from api.rest.metrics import add_metrics
+from api.rest.openapi import reference
 from api.services import Services
 from api.settings import ApiSettings
+from orchestrator.accounts.account import Account
 
 PREFIX = "/api/v1"
 
@@ -27,8 +34,13 @@ ROUTES: tuple[tuple[str, type[Endpoint]], ...] = (
     ("/tokens/current", tokens.CurrentToken),
     ("/accounts", accounts.Accounts),
     ("/accounts/<id>", accounts.OneAccount),
+    ("/payments", payments.Payments),
+    ("/payments/<id>", payments.OnePayment),
+    ("/audit", audit.Audit),
     ("/workties", workties.Workties),
     ("/workties/<id>", workties.OneWorkty),
+    ("/workties/<id>/properties", workties.Properties),
+    ("/workties/<id>/properties/<propertyId>", workties.OneProperty),
     ("/workflows", workflows.Workflows),
     ("/workflows/<id>", workflows.OneWorkflow),
     ("/workflows/<id>/running", workflows.Running),
@@ -36,28 +48,27 @@ ROUTES: tuple[tuple[str, type[Endpoint]], ...] = (
     (_INSTANCES, instances.Instances),
     (f"{_INSTANCES}/<worktyInstanceId>", instances.OneInstance),
     (f"{_INSTANCES}/<worktyInstanceId>/properties/<propertyId>", instances.InstanceProperty),
+    ("/devices", devices.Devices),
+    ("/devices/<id>", devices.OneDevice),
+    ("/runs", runs.Runs),
+    ("/runs/<id>", runs.OneRun),
+    ("/runs/<id>/log", runs.RunLog),
 )
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
-class _Reference(Api):  # type: ignore[misc]
-    """Flask-RESTX for routes and the generated reference; errors are answered as everywhere else."""
+class _Routes(Api):  # type: ignore[misc]
+    """Flask-RESTX for routes and the pages of the reference; errors are answered as everywhere else."""
 
     def __init__(self, app: Flask, on_error: Callable[[Exception], Response]) -> None:
         self._on_error = on_error
-        super().__init__(
-            app,
-            version="1",
-            title="Workty",
-            prefix=PREFIX,
-            doc=f"{PREFIX}/docs",
-            authorizations={
-                "basic": {"type": "basic"},
-                "bearer": {"type": "apiKey", "in": "header", "name": "Authorization"},
-            },
-            security=["basic", "bearer"],
-        )
+        super().__init__(app, version="1", title="Workty", prefix=PREFIX, doc=f"{PREFIX}/docs")
+
+    @property
+    def __schema__(self) -> dict[str, Any]:
+        """The reference, which Flask-RESTX serves as /swagger.json and shows on its page."""
+        return reference(ROUTES, PREFIX)
 
     def handle_error(self, e: Exception) -> Response:
         """Answer an error of a resource."""
@@ -65,28 +76,32 @@ class _Reference(Api):  # type: ignore[misc]
 
 
 def add_rest(app: Flask, services: Services, settings: ApiSettings) -> None:
-    """Add REST v1 and `/healthz` to an application."""
+    """Add REST v1, `/healthz`, `/readyz` and `/metrics` to an application."""
+
+    limits, idempotency = Limits(app, settings), Idempotency(services.kept_answers)
 
     def on_error(error: Exception) -> Response:
-        return error_answer(error, settings)
+        return error_answer(limits.explain(error), settings)
 
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.register_error_handler(Exception, on_error)
     app.after_request(lambda response: compress(request, response))
     app.wsgi_app = _overriding(app.wsgi_app)  # type: ignore[method-assign, assignment]
-    app.add_url_rule("/healthz", "healthz", lambda: _health(services))
-    api = _Reference(app, on_error)
+    trust_proxies(app, settings.trusted_proxies)
+    add_headers(app, settings.cors_origins)
+    add_metrics(app, services, settings, add_health(app, services))
+
+    def around(account: Account, serve: Callable[[], Response]) -> Response:
+        limits.check(account)
+        return idempotency.once(account, serve)
+
+    api = _Routes(app, on_error)
+    given = {"services": services, "settings": settings, "around": around}
     for path, resource in ROUTES:
-        area = api.namespace(path.split("/")[1], path="/")
-        area.add_resource(resource, path, resource_class_kwargs={"services": services, "settings": settings})
+        api.namespace(path.split("/")[1], path="/").add_resource(resource, path, resource_class_kwargs=given)
     api.namespace("packages", path="/").add_resource(
         packages.Packages, "/packages/<sha256>", resource_class_kwargs={"services": services}
     )
-
-
-def _health(services: Services) -> Response:
-    services.check()
-    return answer({"status": "ok"})
 
 
 def _overriding(inner: Wsgi) -> Wsgi:

@@ -29,8 +29,11 @@ _STATUS: Mapping[type[errors.OrchestratorError], int] = {
     errors.AccountRemoved: 403,
     errors.Forbidden: 403,
     errors.NotOwnWorkty: 403,
+    errors.NotEnoughFunds: 402,
+    errors.TooManyRequests: 429,
     errors.WorkflowEmpty: 409,
     errors.StateForbids: 409,
+    errors.AlreadyAsked: 409,
     errors.TooLarge: 413,
     errors.Unavailable: 503,
 }
@@ -83,8 +86,8 @@ def failure_of(error: Exception) -> Failure:
 def _headers(error: errors.OrchestratorError) -> dict[str, str]:
     if isinstance(error, errors.InvalidCredentials):
         return {"WWW-Authenticate": 'Basic realm="workty", charset="UTF-8"'}
-    if isinstance(error, errors.Unavailable):
-        return {"Retry-After": str(error.retry_after)}
+    if isinstance(error, errors.Unavailable | errors.TooManyRequests | errors.AlreadyAsked):
+        return {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
     return {}
 
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 from flask import Response
 
 from api.rest.endpoint import Call, Endpoint, Needs
+from orchestrator.selection import View
 from orchestrator.workflows.reading import INSTANCE
 
 #: Length of a list without `per_page`.
@@ -26,23 +27,38 @@ class Instances(Endpoint):
 
     def post(self, call: Call) -> Response:
         """Add an instance of a workty at the place that `position_*` names, by default at the end."""
-        view = call.parameters.view(fields=False)
-        view = replace(view, embed=view.embed | {"properties"})
         workflow_id = call.path["id"]
-        record = self.services.instances.add(call.account, workflow_id, call.body, view)
+        record = self.services.instances.add(call.account, workflow_id, call.body, _written(call))
         return call.created(record, "workflows", workflow_id, "worktiesInstances", record["_id"])
 
 
 class OneInstance(Endpoint):
     """One instance."""
 
-    needs: ClassVar[Needs] = {"GET": ("workflows", "view")}
+    needs: ClassVar[Needs] = {
+        "GET": ("workflows", "view"),
+        "PUT": ("workflows", "update"),
+        "DELETE": ("workflows", "update"),
+    }
 
     def get(self, call: Call) -> Response:
         """Get an instance."""
         path = call.path
         record = self.services.instances.get(call.account, path["id"], path["worktyInstanceId"], call.parameters.view())
         return call.one(record)
+
+    def put(self, call: Call) -> Response:
+        """Change name or desc of an instance, or move it to the place that `position_*` names."""
+        path = call.path
+        record = self.services.instances.change(
+            call.account, path["id"], path["worktyInstanceId"], call.body, _written(call)
+        )
+        return call.one(record)
+
+    def delete(self, call: Call) -> Response:
+        """Remove an instance, unless a run has still to end it."""
+        self.services.instances.remove(call.account, call.path["id"], call.path["worktyInstanceId"])
+        return Response(status=204)
 
 
 class InstanceProperty(Endpoint):
@@ -57,3 +73,9 @@ class InstanceProperty(Endpoint):
             call.account, path["id"], path["worktyInstanceId"], path["propertyId"], call.body
         )
         return call.one(record)
+
+
+def _written(call: Call) -> View:
+    """What the answer to a change shows: the properties in any case."""
+    view = call.parameters.view(fields=False)
+    return replace(view, embed=view.embed | {"properties"})

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from math import isfinite
 from typing import Any, NoReturn
 
 from bson import ObjectId
@@ -97,7 +98,7 @@ def _body(request: Request) -> dict[str, Any]:
     if not text:
         return {}
     try:
-        body = json.loads(text.decode("utf-8"), parse_constant=_no_number)
+        body = json.loads(text.decode("utf-8"), parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise BadParameter("The body is not valid JSON") from error
     if not isinstance(body, dict):
@@ -107,6 +108,12 @@ def _body(request: Request) -> dict[str, Any]:
 
 def _no_number(text: str) -> NoReturn:
     raise ValueError(f"{text} is no JSON")
+
+
+def _finite(text: str) -> float:
+    # What has no value here could not be told back to the client either.
+    value = float(text)
+    return value if isfinite(value) else _no_number(text)
 
 
 def _names(text: str) -> list[str]:
@@ -166,6 +173,12 @@ def _number(text: str) -> int:
     return int(text)
 
 
+def _decimal(text: str) -> float:
+    if not re.fullmatch(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", text):
+        raise ValueError(text)
+    return float(text)
+
+
 def _flag(text: str) -> bool:
     if text.lower() not in {"true", "false"}:
         raise ValueError(text)
@@ -182,6 +195,7 @@ _CONVERSIONS: Mapping[Kind, Callable[[str], Any]] = {
     Kind.ID: _id,
     Kind.TEXT: str,
     Kind.NUMBER: _number,
+    Kind.DECIMAL: _decimal,
     Kind.FLAG: _flag,
     Kind.DATE: _moment,
 }

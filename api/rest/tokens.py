@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from flask import Response, request
 
-from api.rest.endpoint import Call, Endpoint, Needs
+from api.rest.endpoint import Call, Endpoint, Needs, peer
 from orchestrator.errors import InvalidCredentials, NotFound
 
 
@@ -21,7 +21,7 @@ class Tokens(Endpoint):
         given = request.authorization
         if given is None or given.type != "basic":
             raise InvalidCredentials
-        issued = self.services.tokens.issue(given.username or "", given.password or "")
+        issued = self.services.tokens.issue(given.username or "", given.password or "", peer())
         record = {
             "token": issued.token,
             "tokenType": "bearer",

@@ -29,11 +29,19 @@ class Workflows(Endpoint):
 class OneWorkflow(Endpoint):
     """One workflow."""
 
-    needs: ClassVar[Needs] = {"GET": ("workflows", "view"), "DELETE": ("workflows", "delete")}
+    needs: ClassVar[Needs] = {
+        "GET": ("workflows", "view"),
+        "PUT": ("workflows", "update"),
+        "DELETE": ("workflows", "delete"),
+    }
 
     def get(self, call: Call) -> Response:
         """Get a workflow."""
         return call.one(self.services.workflows.get(call.account, call.path["id"], call.parameters.view()))
+
+    def put(self, call: Call) -> Response:
+        """Change name or desc, or the order of the instances by a permutation of `worktiesInstancesIds`."""
+        return call.one(self.services.workflows.change(call.account, call.path["id"], call.body))
 
     def delete(self, call: Call) -> Response:
         """Stop the workflow's run and delete it with its instances."""

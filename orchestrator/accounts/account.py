@@ -38,6 +38,11 @@ class Account:
         if (resource, permission) not in self.allows:
             raise Forbidden
 
+    def require_admin(self) -> None:
+        """Return if the account is an admin. Raises `Forbidden`."""
+        if not self.is_admin:
+            raise Forbidden
+
 
 def allowances(roles: Iterable[Mapping[str, Any]]) -> frozenset[tuple[str, str]]:
     """What documents of acl_roles allow together."""

@@ -1,20 +1,23 @@
-"""Accounts: who may log in, who exists, and what a client may know of them."""
+"""Accounts: who exists, what a client may know of them, and how they change. Who logs in is `login`'s affair."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
+from pymongo import ReturnDocument
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from orchestrator.accounts.account import REGULAR, Account, allowances
+from orchestrator.accounts.account import ADMIN, REGULAR, Account, allowances
+from orchestrator.accounts.admins import Admins
 from orchestrator.accounts.passwords import Passwords, generated_password
-from orchestrator.errors import AccountRemoved, InvalidCredentials, NotFound, ValidationFailed
-from orchestrator.selection import EVERYTHING, Entity, Kind, Record, View
+from orchestrator.errors import AccountRemoved, NotFound, ValidationFailed
+from orchestrator.selection import EVERYTHING, Entity, Kind, Record, Selection, View
 from orchestrator.values import Values, object_id
+from orchestrator.workflows.runs import Runs
 
 #: What an answer about an account has.
 ACCOUNT: Entity = {
@@ -34,6 +37,14 @@ STRANGER: Entity = {"_id": Kind.ID, "name": Kind.TEXT}
 
 #: Longest password, characters.
 PASSWORD_LIMIT = 1024
+#: Largest amount, cents: the largest number that every client counts with exactly.
+AMOUNT_LIMIT = 2**53 - 1
+
+#: What an account may change of itself, and what only admins may change.
+OWN = ("name", "email", "password", "oauthID")
+ONLY_ADMINS = ("aclRoleNames", "amount", "removed")
+#: Those of them that may be empty.
+OPTIONAL = ("name", "oauthID")
 
 
 def email_key(email: str) -> str:
@@ -42,22 +53,19 @@ def email_key(email: str) -> str:
 
 
 class AccountService:
-    """Accounts and their credentials."""
+    """Accounts as they see themselves and each other."""
 
-    def __init__(self, db: Database[dict[str, Any]], passwords: Passwords, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, db: Database[dict[str, Any]], passwords: Passwords, runs: Runs, clock: Callable[[], datetime]
+    ) -> None:
         self._accounts = db["accounts"]
+        self._workflows = db["workflows"]
+        self._runs = runs
         self._roles = db["acl_roles"]
+        self._tokens = db["tokens"]
+        self._admins = Admins(db, clock)
         self._passwords = passwords
         self._clock = clock
-
-    def log_in(self, email: str, password: str) -> tuple[Account, Mapping[str, Any]]:
-        """The account with this e-mail and password, and its document. Raises `InvalidCredentials`,
-        `AccountRemoved`."""
-        document = self._accounts.find_one({"emailKey": email_key(email)})
-        stored = document.get("password") if document else None
-        if not self._passwords.matches(stored, password) or document is None:
-            raise InvalidCredentials
-        return self.acting(document), document
 
     def acting(self, document: Mapping[str, Any]) -> Account:
         """The account of a document, with what its roles allow now. Raises `AccountRemoved`."""
@@ -76,14 +84,29 @@ class AccountService:
         """The stored document of an account, or None."""
         return self._accounts.find_one({"_id": account_id})
 
+    def select(self, actor: Account, selection: Selection, view: View = EVERYTHING) -> list[Record]:
+        """For an admin all accounts, for another one itself. Raises `Forbidden`."""
+        actor.require("accounts", "view")
+        found = self._accounts.find(
+            {"$and": [{} if actor.is_admin else {"_id": actor.id}, selection.where]},
+            sort=selection.mongo_sort(),
+            skip=selection.skip,
+            limit=selection.limit,
+        )
+        return [view.pick(document, ACCOUNT) for document in found]
+
     def get(self, actor: Account, account_id: str, view: View = EVERYTHING) -> Record:
         """One account: any for an admin, itself for another. Raises `Forbidden`, `NotFound`."""
         actor.require("accounts", "view")
+        return view.pick(self.reachable(actor, account_id), ACCOUNT)
+
+    def reachable(self, actor: Account, account_id: str) -> Mapping[str, Any]:
+        """The document of an account that exists for the actor. Raises `NotFound`."""
         key = object_id(account_id)
         document = self.find(key) if actor.owns(key) else None
         if document is None:
             raise NotFound("account")
-        return view.pick(document, ACCOUNT)
+        return document
 
     def create(self, actor: Account, body: Mapping[str, Any]) -> Record:
         """A new account. Without a password it gets a random one, told this once as `initialPassword`.
@@ -97,7 +120,7 @@ class AccountService:
         password = values.text("password", limit=PASSWORD_LIMIT)
         values.done()
         initial = None if password else generated_password()
-        document["password"] = self._passwords.hash(initial or password)
+        document |= {"password": self._passwords.hash(initial or password), "passwordGenerated": initial is not None}
         try:
             self._accounts.insert_one(document)
         except DuplicateKeyError as error:
@@ -112,23 +135,102 @@ class AccountService:
             for document in self._accounts.find({"_id": {"$in": ids}})
         }
 
-    def _checked(self, values: Values) -> dict[str, Any]:
-        email = values.text("email")
-        before, at, after = email.partition("@")
-        if not (at and before.strip() and after.strip()) or "@" in after:
-            values.wrong("Path `email` is not an e-mail address.")
-        roles = values.texts("aclRoleNames", [REGULAR])
+    def update(self, actor: Account, account_id: str, body: Mapping[str, Any]) -> Record:
+        """Change an account: any for an admin, itself for another, which cannot change what only admins may.
+
+        A new password ends the old one and all tokens. Raises `Forbidden`, `NothingToUpdate`, `NotFound`,
+        `ValidationFailed`.
+        """
+        actor.require("accounts", "update")
+        values = Values(body)
+        allowed = (*OWN, *ONLY_ADMINS) if actor.is_admin else OWN
+        values.changes(*allowed, required=tuple(name for name in allowed if name not in OPTIONAL))
+        key = self.reachable(actor, account_id)["_id"]
+        changed = self._changes(values, [name for name in allowed if name in values])
+        values.done()
+        if changed.get("removed"):
+            return self.mark_removed(key, changed)
+        if ADMIN in changed.get("aclRoleNames", [ADMIN]):
+            return self._store(key, changed)
+        with self._admins.one_less(key, "aclRoleNames"):
+            return self._store(key, changed)
+
+    def mark_removed(self, key: ObjectId, more: Mapping[str, Any] | None = None) -> Record:
+        """Let an account log in no more, and stop its runs; changes `more` of it. Raises `NotFound`,
+        `ValidationFailed`."""
+        with self._admins.one_less(key, "removed"):
+            # The first removal's date stays.
+            self._accounts.update_one(
+                {"_id": key, "removed": {"$ne": True}}, {"$set": {"removed": True, "removedDate": self._clock()}}
+            )
+            record = self._store(key, {**(more or {}), "removed": True})
+        self._tokens.delete_many({"accountId": key})
+        for workflow in list(self._workflows.find({"accountId": key}, {"_id": True})):
+            self._runs.stop(workflow["_id"], "The account was removed")
+        return record
+
+    def _store(self, key: ObjectId, changed: Mapping[str, Any]) -> Record:
+        gone = {"removedDate": ""} if changed.get("removed") is False else {}
+        gone |= {"passwordGenerated": ""} if "password" in changed else {}
+        try:
+            found = self._accounts.find_one_and_update(
+                {"_id": key},
+                {"$set": changed, **({"$unset": gone} if gone else {})},
+                return_document=ReturnDocument.AFTER,
+            )
+        except DuplicateKeyError as error:
+            raise ValidationFailed(["Path `email` is already in use."]) from error
+        if found is None:
+            raise NotFound("account")
+        if "password" in changed:
+            # They are of no use any more, as each goes by the password that it was issued for.
+            self._tokens.delete_many({"accountId": key})
+        return EVERYTHING.pick(found, ACCOUNT)
+
+    def _changes(self, values: Values, names: Sequence[str]) -> dict[str, Any]:
+        """What to store for the fields `names`; what is wrong with them is noted in `values`."""
+        changed: dict[str, Any] = {name: values.text(name) for name in ("name", "oauthID") if name in names}
+        if "email" in names:
+            email = _email(values)
+            changed |= {"email": email, "emailKey": email_key(email)}
+        if "aclRoleNames" in names:
+            changed["aclRoleNames"] = self._known_roles(values)
+        if "amount" in names:
+            changed["amount"] = int(values.decimal("amount", places=0, most=AMOUNT_LIMIT))
+        if "removed" in names:
+            changed["removed"] = values.flag("removed", False)
+        if "password" in names:
+            password = values.text("password", limit=PASSWORD_LIMIT)
+            # Last, as it is slow: not for what is refused anyway.
+            values.done()
+            changed["password"] = self._passwords.hash(password)
+        return changed
+
+    def _known_roles(self, values: Values) -> list[str]:
+        roles = list(dict.fromkeys(values.texts("aclRoleNames", [REGULAR])))
         known = {role["name"] for role in self._roles.find({"name": {"$in": roles}}, {"name": True})}
         for role in sorted(set(roles) - known):
             values.wrong(f"Path `aclRoleNames` ({role}) is no role.")
+        return roles
+
+    def _checked(self, values: Values) -> dict[str, Any]:
+        email = _email(values)
         return {
             "_id": ObjectId(),
             "name": values.text("name"),
             "email": email,
             "emailKey": email_key(email),
             "oauthID": values.text("oauthID"),
-            "aclRoleNames": roles,
+            "aclRoleNames": self._known_roles(values),
             "amount": 0,
             "removed": False,
             "created": self._clock(),
         }
+
+
+def _email(values: Values) -> str:
+    email = values.text("email")
+    before, at, after = email.partition("@")
+    if not (at and before.strip() and after.strip()) or "@" in after:
+        values.wrong("Path `email` is not an e-mail address.")
+    return email

@@ -12,6 +12,8 @@ from typing import Any
 from pymongo.database import Database
 
 from orchestrator.accounts.account import Account
+from orchestrator.accounts.login import LoginService
+from orchestrator.accounts.peer import Peer
 from orchestrator.accounts.service import AccountService
 from orchestrator.errors import InvalidCredentials, NotFound
 
@@ -31,14 +33,24 @@ class Issued:
 class TokenService:
     """Issues, accepts and revokes bearer tokens."""
 
-    def __init__(self, db: Database[dict[str, Any]], accounts: AccountService, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        db: Database[dict[str, Any]],
+        accounts: AccountService,
+        logins: LoginService,
+        clock: Callable[[], datetime],
+    ) -> None:
         self._tokens = db["tokens"]
         self._accounts = accounts
+        self._logins = logins
         self._clock = clock
 
-    def issue(self, email: str, password: str) -> Issued:
-        """A token for the account with these credentials. Raises `InvalidCredentials`, `AccountRemoved`."""
-        account, document = self._accounts.log_in(email, password)
+    def issue(self, email: str, password: str, peer: Peer) -> Issued:
+        """A token for the account with these credentials.
+
+        Raises `InvalidCredentials`, `AccountRemoved`, `TooManyRequests`.
+        """
+        account, document = self._logins.log_in(email, password, peer)
         token, now = secrets.token_urlsafe(32), self._clock()
         self._tokens.insert_one(
             {

@@ -77,6 +77,10 @@ class Fleet:
                 log.warning("board %s (%s) is lost", board.id, board.name)
                 self.lose(board.id)
 
+    def serve(self) -> None:
+        """Lease what has become free, e.g. because a board was enabled, to waiting runs."""
+        self._slots.fill()
+
     def lose(self, board_id: str) -> None:
         """Give up every attempt of a board; the runs go on elsewhere."""
         for run in self._runs.holding(board_id):

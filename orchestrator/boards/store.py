@@ -6,6 +6,7 @@ can drift from the list of leases.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,6 +26,10 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
         IndexModel([("connected", ASCENDING), ("lastSeen", ASCENDING)], name="connected"),
     ]
 }
+
+
+#: What a heartbeat lists may be long and is nobody's affair but the reconciler's.
+_SHOWN: Mapping[str, int] = {"active": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +84,28 @@ class BoardStore:
     def __init__(self, database: Database[dict[str, Any]]) -> None:
         self._boards = database["devices"]
 
-    def add(self, name: str, now: datetime, board_id: ObjectId | None = None) -> Board:
-        """Add a board, `disconnected` until it is heard. Raises `ValidationFailed` if the name is in use."""
+    def add(
+        self,
+        name: str,
+        now: datetime,
+        board_id: ObjectId | None = None,
+        given: Mapping[str, Any] | None = None,
+    ) -> Board:
+        """Add a board, `disconnected` until it is heard. Raises `ValidationFailed` if the name is in use.
+
+        Args:
+            given: further fields of the record that people choose, e.g. `desc`.
+        """
         document = {
             "_id": board_id or ObjectId(),
-            "name": name,
             "desc": "",
             "protocol": "amqp",
+            "ip4Address": "",
+            "ip6Address": "",
+            "port": 0,
+            "givenLabels": [],
+            **(given or {}),
+            "name": name,
             "created": now,
             "disabled": False,
             "draining": False,
@@ -99,8 +119,41 @@ class BoardStore:
         try:
             self._boards.insert_one(document)
         except DuplicateKeyError as error:
-            raise ValidationFailed([f"Path `name` is already in use: a board '{name}' exists."]) from error
+            raise _in_use(name) from error
         return _board(document)
+
+    def refuse_taken(self, name: str) -> None:
+        """Raises `ValidationFailed` if a board has this name."""
+        if self._boards.find_one({"name": name}, {"_id": 1}) is not None:
+            raise _in_use(name)
+
+    def change(self, board_id: ObjectId, changes: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Set fields that people choose; the document afterwards, None if there is no such board.
+
+        Raises `ValidationFailed` if the name is in use.
+        """
+        try:
+            return self._boards.find_one_and_update(
+                {"_id": board_id}, {"$set": dict(changes)}, return_document=ReturnDocument.AFTER
+            )
+        except DuplicateKeyError as error:
+            raise _in_use(changes["name"]) from error
+
+    def remove(self, board_id: ObjectId) -> bool:
+        """Remove a board and its leases; whether there was one. Nothing can be leased of it afterwards."""
+        return self._boards.delete_one({"_id": board_id}).deleted_count > 0
+
+    def document(self, board_id: ObjectId) -> Mapping[str, Any] | None:
+        """The record of a board as it is stored, or None."""
+        return self._boards.find_one({"_id": board_id}, _SHOWN)
+
+    def documents(self) -> list[Mapping[str, Any]]:
+        """The records of all boards as they are stored, in order of creation."""
+        return list(self._boards.find({}, _SHOWN, sort=[("created", ASCENDING), ("_id", ASCENDING)]))
+
+    def states(self) -> Counter[str]:
+        """How many boards there are in each state that has any."""
+        return Counter(board.state for board in self.all())
 
     def all(self) -> list[Board]:
         """Every board."""
@@ -193,6 +246,15 @@ def _vitals(heartbeat: Heartbeat) -> dict[str, Any]:
     }
 
 
+def labels_of(document: Mapping[str, Any]) -> frozenset[str]:
+    """Labels of a board: what it says itself, and what people gave it."""
+    return frozenset(document["labels"]) | frozenset(document.get("givenLabels") or ())
+
+
+def _in_use(name: str) -> ValidationFailed:
+    return ValidationFailed([f"Path `name` is already in use: a board '{name}' exists."])
+
+
 def _board(document: Mapping[str, Any]) -> Board:
     return Board(
         id=str(document["_id"]),
@@ -203,7 +265,7 @@ def _board(document: Mapping[str, Any]) -> Board:
         slots=document["slots"],
         leases=tuple(Lease(lease["run"], lease["at"]) for lease in document["leases"]),
         runtimes=frozenset(document["runtimes"]),
-        labels=frozenset(document["labels"]),
+        labels=labels_of(document),
         last_seen=document.get("lastSeen"),
         active=tuple(ActiveAttempt(**attempt) for attempt in document["active"]),
     )

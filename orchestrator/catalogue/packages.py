@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -18,19 +18,39 @@ from pymongo.errors import DuplicateKeyError
 LINK_LIFETIME = timedelta(minutes=10)
 
 
+#: How long a package stays after the last workty gave it up. Far longer than anything takes that is just storing,
+#: buying or starting to run a workty with the same package, and has not said so yet.
+KEPT = timedelta(days=1)
+
+
 class PackageStore:
     """The zips of all worktys. One that is stored is never changed, since its digest is its name."""
 
     def __init__(self, db: Database[dict[str, Any]]) -> None:
         self._packages = db["packages"]
+        self._workties = db["workties"]
+        self._runs = db["runs"]
 
     def put(self, data: bytes) -> str:
         """Store a package, unless it is there already; returns its sha256 in hexadecimal."""
         digest = sha256(data).hexdigest()
         self._packages.update_one(
-            {"_id": digest}, {"$setOnInsert": {"data": Binary(data), "size": len(data)}}, upsert=True
+            {"_id": digest},
+            {"$setOnInsert": {"data": Binary(data), "size": len(data)}, "$unset": {"released": ""}},
+            upsert=True,
         )
         return digest
+
+    def release(self, digests: Iterable[str], now: datetime) -> None:
+        """Note that a workty gave these packages up, and remove those that nothing has used for `KEPT` since then."""
+        self._packages.update_many({"_id": {"$in": sorted(set(digests))}}, {"$set": {"released": now}})
+        released = {"released": {"$lt": now - KEPT}}
+        for found in list(self._packages.find(released, {"released": True})):
+            if self._used(found["_id"]):
+                self._packages.update_one({"_id": found["_id"]}, {"$unset": {"released": ""}})
+            else:
+                # One that was stored or released again meanwhile is no longer as it was found, and stays.
+                self._packages.delete_one(found)
 
     def get(self, digest: str) -> bytes | None:
         """The package of this digest, or None."""
@@ -40,6 +60,17 @@ class PackageStore:
         """The packages of these digests that exist."""
         found = self._packages.find({"_id": {"$in": sorted(set(digests))}}, {"data": True})
         return {document["_id"]: bytes(document["data"]) for document in found}
+
+    def _used(self, digest: str) -> bool:
+        needing = {"active": True, "steps.package.sha256": digest}
+        return bool(self._workties.find_one({"package.sha256": digest}, {"_id": True})) or bool(
+            self._runs.find_one(needing, {"_id": True})
+        )
+
+
+def digest_of(workty: Mapping[str, Any]) -> str | None:
+    """The digest of a stored workty's package; None for a workty without code."""
+    return (workty.get("package") or {}).get("sha256")
 
 
 class PackageLinks:

@@ -9,6 +9,8 @@ from bson import ObjectId
 from pymongo.database import Database
 
 from orchestrator.accounts.account import Account
+from orchestrator.accounts.service import AccountService
+from orchestrator.catalogue.dictionaries import DICTIONARIES
 from orchestrator.catalogue.packages import PackageStore
 from orchestrator.errors import NotFound, NotOwnWorkty
 from orchestrator.references import embed, from_collection
@@ -31,9 +33,11 @@ WORKTY: Entity = {
     "template": Kind.FLAG,
     "propertiesIds": Kind.OTHER,
     "price": Kind.NUMBER,
-    "discountPercent": Kind.NUMBER,
+    "discountPercent": Kind.DECIMAL,
     "created": Kind.DATE,
 }
+
+Document = Mapping[str, Any]
 
 PROPERTY: Entity = {"_id": Kind.ID, "name": Kind.TEXT, "value": Kind.OTHER}
 
@@ -41,10 +45,12 @@ PROPERTY: Entity = {"_id": Kind.ID, "name": Kind.TEXT, "value": Kind.OTHER}
 class CatalogueService:
     """Worktys as accounts see them."""
 
-    def __init__(self, db: Database[dict[str, Any]], packages: PackageStore) -> None:
+    def __init__(self, db: Database[dict[str, Any]], packages: PackageStore, accounts: AccountService) -> None:
+        self._db = db
         self._workties = db["workties"]
         self._properties = db["workty_properties"]
         self._packages = packages
+        self._accounts = accounts
 
     def find(self, actor: Account, selection: Selection, view: View = EVERYTHING) -> list[Record]:
         """Own worktys and templates, for admins all. Raises `Forbidden`."""
@@ -72,6 +78,22 @@ class CatalogueService:
             raise NotOwnWorkty
         return workty
 
+    def require(self, workty_id: ObjectId) -> None:
+        """Return if there is still a workty of this id. Raises `NotFound`."""
+        if self._workties.find_one({"_id": workty_id}, {"_id": True}) is None:
+            raise NotFound("workty")
+
+    def owned(self, actor: Account, workty_id: str) -> Document:
+        """The document of a workty that the account may change, if its roles let it change any. Raises `NotFound`."""
+        found = self._workties.find_one({"_id": object_id(workty_id)})
+        if found is None or not actor.owns(found["accountId"]):
+            raise NotFound("workty")
+        return found
+
+    def record(self, actor: Account, document: Document) -> Record:
+        """A stored workty as the account sees it."""
+        return self._records(actor, [document], EVERYTHING)[0]
+
     def properties(self, ids: Iterable[ObjectId]) -> list[Record]:
         """Properties by their ids, in this order."""
         wanted = list(ids)
@@ -79,11 +101,9 @@ class CatalogueService:
         return [found[id_] for id_ in wanted if id_ in found]
 
     def embedded(self, actor: Account, ids: list[ObjectId]) -> dict[ObjectId, Record]:
-        """Worktys to be embedded in what uses them, by id."""
-        return {
-            record["_id"]: record
-            for record in self._records(actor, self._workties.find({"_id": {"$in": ids}}), EVERYTHING)
-        }
+        """Worktys to be embedded in what uses them, by id; those that the account does not see are left out."""
+        found = self._workties.find({"$and": [_visible(actor), {"_id": {"$in": ids}}]})
+        return {record["_id"]: record for record in self._records(actor, found, EVERYTHING)}
 
     def _visible(self, actor: Account, workty_id: ObjectId) -> Mapping[str, Any]:
         workty = self._workties.find_one({"$and": [_visible(actor), {"_id": workty_id}]})
@@ -97,6 +117,11 @@ class CatalogueService:
         records = [view.pick({**document, **code.get(document["_id"], {})}, WORKTY) for document in found]
         if view.embeds("propertiesIds", "properties"):
             embed(records, "propertiesIds", from_collection(self._properties, PROPERTY))
+        if view.embeds("accountId", "account"):
+            embed(records, "accountId", lambda ids: self._accounts.strangers(actor, ids))
+        for field, (collection, entry) in DICTIONARIES.items():
+            if view.embeds(field, field.removesuffix("Id").lower()):
+                embed(records, field, from_collection(self._db[collection], entry))
         return records
 
     def _code(self, actor: Account, documents: list[Mapping[str, Any]]) -> dict[ObjectId, Record]:

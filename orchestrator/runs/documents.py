@@ -54,7 +54,7 @@ def step_view(step: Step, board: BoardRef | None) -> Document:
         "attempt": step.attempt,
         "progress": step.progress,
         "reason": None if reason is None else encode(reason),
-        "board": None if board is None else {"id": board.id, "name": board.name},
+        "board": _board_document(board),
     }
 
 
@@ -73,6 +73,7 @@ def step_document(step: Step) -> Document:
         "state": step.state.value,
         "attempt": step.attempt,
         "seq": step.seq,
+        "board": _board_document(step.board),
         "dispatched": step.dispatched,
         "accepted": step.accepted,
         "asked": step.asked,
@@ -99,6 +100,7 @@ def step_from(document: Mapping[str, Any]) -> Step:
         labels=tuple(document["labels"]),
         properties=tuple(Property(p["id"], p["name"], json.loads(p["value"])) for p in document["properties"]),
         state=StepState(document["state"]),
+        board=_board_from(document.get("board")),
         checkpoint=None if point is None else Checkpoint(point["state"], json.loads(point["memory"])),
         output=None if output is None else json.loads(output),
         reason=_reason_from(document["reason"]),
@@ -107,7 +109,6 @@ def step_from(document: Mapping[str, Any]) -> Step:
 
 def head_document(run: Run) -> Document:
     """Everything of a run but its steps, as it is stored."""
-    board = run.board
     return {
         "workflowId": ObjectId(run.workflow),
         "workflow": {"name": run.workflow_name, "desc": run.workflow_desc},
@@ -117,7 +118,7 @@ def head_document(run: Run) -> Document:
         "wanted": run.wanted.value,
         "seq": run.seq,
         "current": run.current,
-        "board": None if board is None else {"id": board.id, "name": board.name},
+        "board": _board_document(run.board),
         "need": {"languages": sorted(run.languages), "labels": sorted(run.labels)},
         "queued": run.queued,
         "ticket": run.ticket,
@@ -136,7 +137,6 @@ def run_document(run: Run) -> Document:
 
 def run_from(document: Mapping[str, Any]) -> Run:
     """The run that `run_document` stored."""
-    board = document["board"]
     plain = {
         name: document[name]
         for name in ("number", "seq", "current", "queued", "ticket", "losses", "created", "started", "finished")
@@ -151,7 +151,7 @@ def run_from(document: Mapping[str, Any]) -> Run:
         steps=tuple(step_from(step) for step in document["steps"]),
         state=RunState(document["state"]),
         wanted=Wanted(document["wanted"]),
-        board=None if board is None else BoardRef(board["id"], board["name"]),
+        board=_board_from(document["board"]),
         waiting_since=document["waitingSince"],
     )
 
@@ -182,6 +182,14 @@ def effect_from(document: Mapping[str, Any]) -> Effect:
     if build is Announce:
         values["step"] = json.loads(values["step"])
     return build(**values)
+
+
+def _board_document(board: BoardRef | None) -> Document | None:
+    return None if board is None else {"id": board.id, "name": board.name}
+
+
+def _board_from(document: Mapping[str, Any] | None) -> BoardRef | None:
+    return None if document is None else BoardRef(document["id"], document["name"])
 
 
 def _reason_from(document: Mapping[str, Any] | None) -> StepReason | None:

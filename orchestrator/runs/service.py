@@ -85,7 +85,7 @@ class RunService:
         self._command(workflow_id, StopWanted(reason))
 
     def stop_needing(self, workty_id: ObjectId, reason: str) -> None:
-        """Stop every run that has not ended and needs a workty."""
+        """Stop every run that has still to run an instance of a workty."""
         for run_id in self._store.active_with_workty(str(workty_id)):
             self._engine.handle(run_id, [StopWanted(reason)])
 
@@ -95,6 +95,14 @@ class RunService:
             run_id: {step.instance: step.state.value for step in run.steps}
             for run_id, run in self._store.steps(run_ids).items()
         }
+
+    def awaits(self, workflow_id: ObjectId, instance_id: ObjectId) -> bool:
+        """Whether the instance is part of a run that has not ended, and has not ended itself."""
+        latest = self._store.latest(str(workflow_id))
+        if latest is None or latest.run.state.final:
+            return False
+        waiting = {step.instance for step in latest.run.steps if step.state is not StepState.COMPLETED}
+        return str(instance_id) in waiting
 
     def properties_changed(
         self, workflow_id: ObjectId, instance_id: ObjectId, properties: Sequence[Mapping[str, Any]]

@@ -25,10 +25,11 @@ class Snapshots:
         self._database = database
 
     def steps(self, instance_ids: Sequence[ObjectId]) -> tuple[Step, ...]:
-        """The steps for these instances, in this order; an instance that is gone is left out. Three queries."""
+        """The steps for these instances, in this order; one that is gone, or whose workty is, is left out."""
         instances = self._by_id("workty_instances", instance_ids)
-        ordered = [instances[instance_id] for instance_id in instance_ids if instance_id in instances]
-        workties = self._by_id("workties", [instance["worktyId"] for instance in ordered])
+        workties = self._by_id("workties", [instance["worktyId"] for instance in instances.values()])
+        known = [instances[instance_id] for instance_id in instance_ids if instance_id in instances]
+        ordered = [instance for instance in known if instance["worktyId"] in workties]
         wanted = [property_id for instance in ordered for property_id in instance["propertiesIds"]]
         properties = self._by_id("workty_properties", wanted)
         languages = self._languages(workties)

@@ -20,7 +20,7 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from orchestrator.runs.documents import changes, effect_document, effect_from, run_document, run_from
-from orchestrator.runs.vocabulary import Decision, Effect, Run
+from orchestrator.runs.vocabulary import Decision, Effect, Run, StepState
 
 #: How long (seconds) a drainer may take before another process may carry out what is left.
 DRAIN_SECONDS = 5.0
@@ -35,7 +35,11 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
         ),
         IndexModel([("drainUntil", ASCENDING)], partialFilterExpression={"draining": True}, name="outbox"),
         IndexModel([("board.id", ASCENDING)], partialFilterExpression={"held": True}, name="board"),
-        IndexModel([("steps.program.id", ASCENDING)], partialFilterExpression={"active": True}, name="active_workty"),
+        IndexModel([("active", ASCENDING)], partialFilterExpression={"active": True}, name="active"),
+        IndexModel([("created", DESCENDING), ("_id", DESCENDING)], name="by_creation"),
+        IndexModel([("accountId", ASCENDING), ("created", DESCENDING), ("_id", DESCENDING)], name="of_account"),
+        IndexModel([("workflowId", ASCENDING), ("created", DESCENDING), ("_id", DESCENDING)], name="of_workflow"),
+        IndexModel([("state", ASCENDING), ("created", DESCENDING), ("_id", DESCENDING)], name="by_state"),
     ],
 }
 
@@ -174,8 +178,9 @@ class RunStore:
         return {document["_id"]: run_from(document) for document in self._runs.find({"_id": {"$in": list(run_ids)}})}
 
     def active_with_workty(self, workty_id: str) -> list[str]:
-        """Ids of the runs that have not ended and need this workty."""
-        found = self._runs.find({"active": True, "steps.program.id": workty_id}, {"_id": 1})
+        """Ids of the runs that have not ended and have still to run an instance of this workty."""
+        needing = {"program.id": workty_id, "state": {"$ne": StepState.COMPLETED.value}}
+        found = self._runs.find({"active": True, "steps": {"$elemMatch": needing}}, {"_id": 1})
         return [str(document["_id"]) for document in found]
 
     def rename(self, workflow_id: str, name: str, desc: str) -> None:

@@ -133,7 +133,9 @@ class Turn:
             raise IllegalTransition("run", "without a board", "dispatch")
         attempt = self.step.attempt + 1
         sent = StepReason("sent", f"Sent to board '{board.name}', which has not begun it yet")
-        self.change_step(attempt=attempt, seq=0, dispatched=self.now, accepted=None, asked=None, reason=sent)
+        self.change_step(
+            attempt=attempt, seq=0, board=board, dispatched=self.now, accepted=None, asked=None, reason=sent
+        )
         self.effect(Dispatch(board.id, self.step.instance, attempt))
 
     def begun(self) -> None:

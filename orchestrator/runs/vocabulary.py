@@ -86,8 +86,9 @@ class BoardRef:
 class Step:
     """One step of a run.
 
-    `attempt` numbers the last dispatch (0 = never sent). While `dispatched` is set, that attempt is with a board.
-    `seq` is the last event of it that was applied. `asked` is when the board was last told to stop or pause it.
+    `attempt` numbers the last dispatch (0 = never sent), which went to `board`. While `dispatched` is set, that attempt
+    is with a board. `seq` is the last event of it that was applied. `asked` is when the board was last told to stop or
+    pause it.
     """
 
     instance: str
@@ -101,6 +102,7 @@ class Step:
     state: StepState = StepState.INITIAL
     attempt: int = 0
     seq: int = 0
+    board: BoardRef | None = None
     dispatched: datetime | None = None
     accepted: datetime | None = None
     asked: datetime | None = None

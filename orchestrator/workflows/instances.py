@@ -12,11 +12,12 @@ from pymongo.database import Database
 
 from orchestrator.accounts.account import Account
 from orchestrator.catalogue.service import PROPERTY, CatalogueService
-from orchestrator.errors import NotFound, OrchestratorError
+from orchestrator.errors import NotFound, NothingToUpdate, OrchestratorError, StateForbids
 from orchestrator.selection import EVERYTHING, Record, Selection, View
 from orchestrator.values import TEXT_LIMIT, Values, object_id
-from orchestrator.workflows.positions import Position
+from orchestrator.workflows.positions import POSITION, Position
 from orchestrator.workflows.reading import Document, Reader
+from orchestrator.workflows.removal import Removal
 from orchestrator.workflows.runs import Runs
 
 
@@ -34,6 +35,7 @@ class InstanceService:
         self._workflows = db["workflows"]
         self._instances = db["workty_instances"]
         self._properties = db["workty_properties"]
+        self._removal = Removal(db, runs)
         self._reader = reader
         self._catalogue = catalogue
         self._runs = runs
@@ -79,8 +81,45 @@ class InstanceService:
         workflow = self._store(workflow, instance, self._copies(workty), position)
         found = self._reader.instances_of(workflow, [instance["_id"]])
         if not found:
+            # Removed together with its workty before it came into the list.
+            self._removal.instance(instance)
             raise NotFound("instance")
         return self._reader.instance_records(actor, [workflow], found, view)[0]
+
+    def change(
+        self, actor: Account, workflow_id: str, instance_id: str, body: Mapping[str, Any], view: View = EVERYTHING
+    ) -> Record:
+        """Change name or desc of an instance, or move it to the place that the body names.
+
+        Raises `Forbidden`, `NothingToUpdate`, `NotFound`, `BadParameter`, `ValidationFailed`.
+        """
+        actor.require("workflows", "update")
+        values, position = Values(body), Position.of(body)
+        if not position.given and "name" not in values and "desc" not in values:
+            raise NothingToUpdate(("name", "desc", *POSITION))
+        workflow = self._reader.owned(actor, workflow_id)
+        key = self._in(workflow, instance_id)["_id"]
+        if position.given:
+            position.place(workflow["worktiesInstancesIds"])
+        changed = {"name": values.text("name")} if "name" in values else {}
+        changed |= {"desc": values.text("desc", limit=TEXT_LIMIT)} if "desc" in values else {}
+        values.done()
+        if position.given:
+            workflow = self._arrange(workflow, lambda ids: position.moved(ids, key), holding=key)
+        if changed:
+            self._instances.update_one({"_id": key}, {"$set": changed})
+        return self._reader.instance_records(actor, [workflow], [self._in(workflow, instance_id)], view)[0]
+
+    def remove(self, actor: Account, workflow_id: str, instance_id: str) -> None:
+        """Remove an instance with its properties. Raises `Forbidden`, `NotFound`, `StateForbids`."""
+        actor.require("workflows", "update")
+        workflow = self._reader.owned(actor, workflow_id)
+        instance = self._in(workflow, instance_id)
+        # No lock is needed: a run that begins after this question has copies of all it needs, and misses nothing.
+        if self._runs.awaits(workflow["_id"], instance["_id"]):
+            raise StateForbids("Workflow instance is running")
+        if not self._removal.instance(instance):
+            raise NotFound("instance")
 
     def change_property(
         self, actor: Account, workflow_id: str, instance_id: str, property_id: str, body: Mapping[str, Any]
@@ -131,21 +170,33 @@ class InstanceService:
             self._properties.insert_many(properties)
         self._instances.insert_one(instance)
         try:
-            return self._enlist(workflow, instance["_id"], position)
+            enlisted = self._arrange(workflow, lambda ids: _with(ids, instance["_id"], position))
+            # A workty that was deleted meanwhile took its instances along before this one was there.
+            self._catalogue.require(instance["worktyId"])
         except OrchestratorError:
-            self._instances.delete_one({"_id": instance["_id"]})
-            self._properties.delete_many({"_id": {"$in": instance["propertiesIds"]}})
+            self._removal.instance(instance)
             raise
+        return enlisted
 
-    def _enlist(self, workflow: Document, instance_id: ObjectId, position: Position) -> Document:
-        """Insert into the list as it was read; whoever finds it changed reads it again, so that places stay true."""
+    def _arrange(
+        self,
+        workflow: Document,
+        arrange: Callable[[list[ObjectId]], list[ObjectId]],
+        *,
+        holding: ObjectId | None = None,
+    ) -> Document:
+        """Write the list anew as it was read; whoever finds it changed reads it again, so that places stay true.
+
+        Returns the workflow as it is then. Raises `NotFound` if it is gone, or its list does not hold `holding`.
+        """
         read: Document | None = workflow
         while read is not None:
             ids = read["worktiesInstancesIds"]
-            pushed = {"$each": [instance_id], "$position": position.place(ids)}
+            if holding is not None and holding not in ids:
+                raise NotFound("instance")
             done = self._workflows.find_one_and_update(
                 {"_id": workflow["_id"], "worktiesInstancesIds": ids},
-                {"$push": {"worktiesInstancesIds": pushed}},
+                {"$set": {"worktiesInstancesIds": arrange(ids)}},
                 return_document=ReturnDocument.AFTER,
             )
             if done is not None:
@@ -163,3 +214,8 @@ class InstanceService:
                 instance["_id"],
                 [{"id": str(p["_id"]), "name": p["name"], "value": p["value"]} for p in told],
             )
+
+
+def _with(ids: list[ObjectId], new: ObjectId, position: Position) -> list[ObjectId]:
+    place = position.place(ids)
+    return [*ids[:place], new, *ids[place:]]

@@ -1,4 +1,4 @@
-"""Where a new instance goes in a workflow's order."""
+"""Where an instance goes in a workflow's order."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from bson import ObjectId
 
 from orchestrator.errors import BadParameter
 
+#: The parameters that name a place, the one that wins first.
+POSITION = ("position_type", "position_index", "position_id")
+
 
 @dataclass(frozen=True, slots=True)
 class Position:
@@ -22,8 +25,13 @@ class Position:
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> Position:
-        """The place that `position_type`, `position_index` and `position_id` name."""
-        return cls(body.get("position_type"), body.get("position_index"), body.get("position_id"))
+        """The place that the parameters name."""
+        return cls(*(body.get(name) for name in POSITION))
+
+    @property
+    def given(self) -> bool:
+        """Whether any place is named."""
+        return any(part is not None for part in (self.kind, self.index, self.id))
 
     def place(self, ids: Sequence[ObjectId]) -> int:
         """The index at which to insert into `ids`. Raises `BadParameter` with the codes 10 to 12."""
@@ -34,6 +42,17 @@ class Position:
         if self.id is not None:
             return _by_id(self.id, ids)
         return len(ids)
+
+    def moved(self, ids: Sequence[ObjectId], moving: ObjectId) -> list[ObjectId]:
+        """`ids` with the one that moves at its new place, where the index counts in the new order.
+
+        Raises `BadParameter` with the codes 10 to 12.
+        """
+        others = [known for known in ids if known != moving]
+        place = self.place(ids)
+        if self.kind is None and self.index is None and self.id is not None and ids[place] != moving:
+            place = others.index(ids[place])
+        return [*others[:place], moving, *others[place:]]
 
 
 def _by_kind(kind: object, length: int) -> int:

@@ -27,3 +27,12 @@ class Runs(Protocol):
         self, workflow_id: ObjectId, instance_id: ObjectId, properties: Sequence[Mapping[str, Any]]
     ) -> None:
         """Take over all properties `{"id", "name", "value"}` of an instance that was not sent to a board yet."""
+
+    def renamed(self, workflow_id: ObjectId, name: str, desc: str) -> None:
+        """Let live messages about the workflow's runs carry its new name."""
+
+    def stop_needing(self, workty_id: ObjectId, reason: str) -> None:
+        """Stop every run that has still to run an instance of the workty."""
+
+    def awaits(self, workflow_id: ObjectId, instance_id: ObjectId) -> bool:
+        """Whether the instance is part of a run that has not ended, and has not ended itself."""

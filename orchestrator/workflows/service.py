@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
+from pymongo import ReturnDocument
 from pymongo.database import Database
 
 from orchestrator.accounts.account import Account
-from orchestrator.errors import NotFound
+from orchestrator.errors import NotFound, ValidationFailed
 from orchestrator.selection import EVERYTHING, Record, Selection, View
 from orchestrator.values import TEXT_LIMIT, Values
-from orchestrator.workflows.reading import WORKFLOW, Reader
+from orchestrator.workflows.reading import WORKFLOW, Document, Reader
+from orchestrator.workflows.removal import Removal
 from orchestrator.workflows.runs import Runs
 
 
@@ -22,9 +24,7 @@ class WorkflowService:
 
     def __init__(self, db: Database[dict[str, Any]], reader: Reader, runs: Runs, clock: Callable[[], datetime]) -> None:
         self._workflows = db["workflows"]
-        self._instances = db["workty_instances"]
-        self._properties = db["workty_properties"]
-        self._ui_settings = db["ui_settings"]
+        self._removal = Removal(db, runs)
         self._reader = reader
         self._runs = runs
         self._clock = clock
@@ -63,19 +63,35 @@ class WorkflowService:
         self._workflows.insert_one(document)
         return EVERYTHING.pick(document, WORKFLOW)
 
+    def change(self, actor: Account, workflow_id: str, body: Mapping[str, Any]) -> Record:
+        """Change name, desc or, by a permutation of `worktiesInstancesIds`, the order of the instances.
+
+        Raises `Forbidden`, `NothingToUpdate`, `NotFound`, `ValidationFailed`.
+        """
+        actor.require("workflows", "update")
+        values = Values(body)
+        values.changes("name", "desc", "worktiesInstancesIds", required=("name",))
+        workflow = self._reader.owned(actor, workflow_id)
+        changed: dict[str, Any] = {"name": values.text("name")} if "name" in values else {}
+        changed |= {"desc": values.text("desc", limit=TEXT_LIMIT)} if "desc" in values else {}
+        order = values.ids("worktiesInstancesIds") if "worktiesInstancesIds" in values else None
+        values.done()
+        if order is None:
+            done = self._write({"_id": workflow["_id"]}, changed)
+        else:
+            done = self._reorder(workflow, changed, order)
+        if done is None:
+            raise NotFound("workflow")
+        if changed:
+            self._tell_name(done)
+        return EVERYTHING.pick(done, WORKFLOW)
+
     def delete(self, actor: Account, workflow_id: str) -> None:
         """Stop a workflow's run and remove it with all that is in it. Raises `Forbidden`, `NotFound`."""
         actor.require("workflows", "delete")
         key = self._reader.owned(actor, workflow_id)["_id"]
-        self._runs.stop(key, "The workflow was deleted")
-        if not self._workflows.delete_one({"_id": key}).deleted_count:
+        if not self._removal.workflow(key, "The workflow was deleted"):
             raise NotFound("workflow")
-        inside = {"workflowId": key}
-        instances = self._instances.find(inside, {"propertiesIds": True})
-        properties = [id_ for instance in instances for id_ in instance["propertiesIds"]]
-        self._properties.delete_many({"_id": {"$in": properties}})
-        self._instances.delete_many(inside)
-        self._ui_settings.delete_many(inside)
 
     def run(self, actor: Account, workflow_id: str) -> Record:
         """Start a run, or go on with a paused one; returns the workflow.
@@ -97,3 +113,28 @@ class WorkflowService:
         workflow = self._reader.owned(actor, workflow_id)
         command(workflow["_id"])
         return EVERYTHING.pick(workflow, WORKFLOW)
+
+    def _write(self, key: Mapping[str, Any], changed: Mapping[str, Any]) -> Document | None:
+        return self._workflows.find_one_and_update(key, {"$set": changed}, return_document=ReturnDocument.AFTER)
+
+    def _reorder(self, workflow: Document, changed: Mapping[str, Any], order: Sequence[ObjectId]) -> Document | None:
+        """Write fields together with the order, which has to be a permutation of what is there at that moment."""
+        read: Document | None = workflow
+        while read is not None:
+            present = read["worktiesInstancesIds"]
+            if sorted(present) != sorted(order):
+                raise ValidationFailed(["Path `worktiesInstancesIds` is no permutation of the present instances."])
+            key = {"_id": workflow["_id"], "worktiesInstancesIds": present}
+            done = self._write(key, {**changed, "worktiesInstancesIds": order})
+            if done is not None:
+                return done
+            read = self._workflows.find_one({"_id": workflow["_id"]})
+        return None
+
+    def _tell_name(self, workflow: Document) -> None:
+        """Tell the runs name and desc, again if they changed while they were told: so the newest ones come last."""
+        told = None
+        while (known := (workflow["name"], workflow.get("desc", ""))) != told:
+            told = known
+            self._runs.renamed(workflow["_id"], *known)
+            workflow = self._workflows.find_one({"_id": workflow["_id"]}) or workflow

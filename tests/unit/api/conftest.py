@@ -20,10 +20,12 @@ from werkzeug.test import TestResponse
 from api.server import create_app
 from api.services import Services, assemble
 from orchestrator.accounts.passwords import Passwords
+from orchestrator.boards.store import INDEXES as BOARD_INDEXES
 from orchestrator.catalogue.packages import PackageLinks, link_secret
 from orchestrator.database import create_indexes
 from orchestrator.embedded import embedded_database
-from orchestrator.errors import StateForbids, WorkflowEmpty
+from orchestrator.errors import StateForbids, Unavailable, WorkflowEmpty
+from orchestrator.runs.store import INDEXES as RUN_INDEXES
 from orchestrator.seed import seed
 
 ADMIN = ("supervisor@localhost", "secret")
@@ -93,6 +95,42 @@ class MemoryRuns:
     ) -> None:
         self.told.append(("properties", workflow_id, instance_id, list(properties)))
 
+    def renamed(self, workflow_id: ObjectId, name: str, desc: str) -> None:
+        self.told.append(("renamed", workflow_id, name, desc))
+
+    def stop_needing(self, workty_id: ObjectId, reason: str) -> None:
+        self.told.append(("stop_needing", workty_id))
+
+    def awaits(self, workflow_id: ObjectId, instance_id: ObjectId) -> bool:
+        return any(run.get(str(instance_id), "completed") != "completed" for run in self.runs.values())
+
+
+@dataclass
+class MemoryBroker:
+    """The way down to boards and what follows from changes of boards: records what it is told."""
+
+    told: list[tuple[str, ...]] = field(default_factory=list)
+    events: int = 0
+    away: bool = False
+
+    def add_board(self, board_id: str) -> None:
+        self._answer()
+        self.told.append(("add", board_id))
+
+    def waiting_events(self) -> int:
+        self._answer()
+        return self.events
+
+    def lose(self, board_id: str) -> None:
+        self.told.append(("lose", board_id))
+
+    def serve(self) -> None:
+        self.told.append(("serve",))
+
+    def _answer(self) -> None:
+        if self.away:
+            raise Unavailable("The message broker")
+
 
 @dataclass
 class Client:
@@ -138,6 +176,7 @@ class World:
     hasher: CountingHasher
     operations: list[tuple[str, str]]
     links: PackageLinks
+    broker: MemoryBroker
 
     def client(self, email: str | None = None, password: str = "") -> Client:
         return Client(self.app.test_client(), basic(email, password) if email else None)
@@ -162,19 +201,21 @@ class World:
         return str(found["_id"])
 
 
-def new_world() -> World:
-    """A seeded server."""
+def new_world(database: Database[dict[str, Any]] | None = None) -> World:
+    """A seeded server, on a database of its own or on an empty one that is given."""
     operations: list[tuple[str, str]] = []
-    db = embedded_database(observe=lambda collection, operation: operations.append((collection, operation)))
+    own = embedded_database(observe=lambda collection, operation: operations.append((collection, operation)))
+    db = own if database is None else database
     clock, hasher = Clock(), CountingHasher()
     passwords = Passwords(clock, hasher)
-    create_indexes(db)
+    create_indexes(db, RUN_INDEXES, BOARD_INDEXES)
     seed(db, *ADMIN, clock(), passwords)
     runs = MemoryRuns(db)
     links = PackageLinks(link_secret(db), "http://server")
-    services = assemble(db, runs, links, clock, passwords)
+    broker = MemoryBroker()
+    services = assemble(db, runs, links, clock, passwords, broker=broker, fleet=broker)
     app, socketio = create_app(services)
-    return World(db, app, socketio, services, runs, clock, hasher, operations, links)
+    return World(db, app, socketio, services, runs, clock, hasher, operations, links, broker)
 
 
 @pytest.fixture

@@ -84,6 +84,7 @@ def test_without_valid_credentials_nothing_is_told(world: Any, authorization: st
         (b"[]", "application/json"),
         (b"1", "application/json"),
         (b'{"name": NaN}', "application/json"),
+        (b'{"name": "x", "size": -1e999}', "application/json"),
         (b'{"name": "\xff"}', "application/json"),
         (b"[" * 100_000, "application/json"),
         (b'{"n":' + b"1" * 5000 + b"}", "application/json"),
@@ -194,7 +195,12 @@ def test_what_is_left_out_is_not_embedded(world: Any, ann: Any) -> None:
     world.operations.clear()
     answer = ann.get(f"/workflows/{workflow}", fields="name", embed="account,worktiesinstances")
     assert answer.get_json() == {"_id": workflow, "name": "w"}
-    assert [collection for collection, _ in world.operations] == ["accounts", "acl_roles", "workflows"]
+    assert [collection for collection, _ in world.operations] == [
+        "login_failures",
+        "accounts",
+        "acl_roles",
+        "workflows",
+    ]
 
 
 def test_the_number_of_records_is_told_when_asked_for(ann: Any) -> None:

@@ -8,6 +8,7 @@ import pytest
 from bson import ObjectId
 
 UNKNOWN = "5f" * 12
+NO_PERMUTATION = "Path `worktiesInstancesIds` is no permutation of the present instances."
 EVERYTHING = ", ".join(
     ["account", "worktiesInstances", *(f"worktiesinstances.{key}" for key in ("state", "properties", "workty"))]
 )
@@ -63,23 +64,98 @@ def test_a_wrong_workflow_is_refused_with_the_reason(ann: Any, body: dict[str, A
     ("method", "path"),
     [
         ("GET", ""),
+        ("PUT", ""),
         ("DELETE", ""),
         ("PUT", "/running"),
         ("DELETE", "/running"),
         ("PUT", "/pausing"),
         ("GET", "/worktiesInstances"),
         ("GET", f"/worktiesInstances/{UNKNOWN}"),
+        ("PUT", f"/worktiesInstances/{UNKNOWN}"),
+        ("DELETE", f"/worktiesInstances/{UNKNOWN}"),
     ],
 )
 def test_a_foreign_workflow_answers_as_an_unknown_one(world: Any, ann: Any, bob: Any, method: str, path: str) -> None:
     foreign = made(bob)
-    answers = [ann.send(method, f"/workflows/{id_}{path}") for id_ in (foreign, UNKNOWN, "malformed")]
+    answers = [
+        ann.send(method, f"/workflows/{id_}{path}", json={"name": "x"}) for id_ in (foreign, UNKNOWN, "malformed")
+    ]
     told = [answer.get_json()["error"] | {"inputParameters": None} for answer in answers]
     assert {answer.status_code for answer in answers} == {404}
     assert told[0]["code"] == 2
     assert told[0] == told[1] == told[2]
     assert bob.get(f"/workflows/{foreign}").status_code == 200
     assert world.runs.told == []
+
+
+def test_name_and_desc_are_changed_and_runs_are_told(world: Any, ann: Any) -> None:
+    path = f"/workflows/{made(ann)}"
+    before = ann.get(path).get_json()
+    for body, expected in (
+        ({"name": "daily"}, {"name": "daily"}),
+        ({"desc": "d"}, {"name": "daily", "desc": "d"}),
+        ({"desc": None}, {"name": "daily", "desc": ""}),
+        ({"name": " x ", "desc": "é", "accountId": UNKNOWN, "created": "x"}, {"name": " x ", "desc": "é"}),
+    ):
+        answer = ann.put(path, body)
+        assert (answer.status_code, answer.get_json()) == (200, before | expected)
+        assert ann.get(path).get_json() == before | expected
+        told = (answer.get_json()["name"], answer.get_json()["desc"])
+        assert world.runs.told.pop() == ("renamed", ObjectId(before["_id"]), *told)
+    assert world.admin.put(path, {"name": "admin's"}).get_json()["accountId"] == before["accountId"]
+
+
+@pytest.mark.parametrize("body", [{}, {"other": 1}, {"_id": UNKNOWN, "accountId": UNKNOWN, "created": 1, "runId": 1}])
+def test_a_change_of_nothing_is_refused_before_it_is_looked_for(ann: Any, body: dict[str, Any]) -> None:
+    for id_ in (made(ann), UNKNOWN, "x"):
+        answer = ann.put(f"/workflows/{id_}", body)
+        assert (answer.status_code, answer.get_json()["error"]["code"]) == (400, "")
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ({"name": ""}, "Path `name` is required."),
+        ({"name": None, "desc": "x"}, "Path `name` is required."),
+        ({"name": ["x"]}, "Path `name` is not a text."),
+        ({"name": "x" * 257}, "Path `name` is longer than the maximum allowed length (256)."),
+        ({"name": "good", "desc": 5}, "Path `desc` is not a text."),
+        ({"desc": "x" * 4097}, "Path `desc` is longer than the maximum allowed length (4096)."),
+        ({"worktiesInstancesIds": "ab"}, "Path `worktiesInstancesIds` is not a list of ids."),
+        ({"worktiesInstancesIds": ["x"]}, "Path `worktiesInstancesIds` is not a list of ids."),
+        ({"worktiesInstancesIds": [{"_id": UNKNOWN}]}, "Path `worktiesInstancesIds` is not a list of ids."),
+        *(
+            ({"name": "good", "worktiesInstancesIds": ids}, NO_PERMUTATION)
+            for ids in (None, [], ["a"], ["a", "a"], ["a", "b", "b"], ["a", UNKNOWN], ["a", "b", UNKNOWN])
+        ),
+    ],
+)
+def test_a_wrong_change_is_refused_and_nothing_is_stored(
+    world: Any, ann: Any, body: dict[str, Any], problem: str
+) -> None:
+    workflow = made(ann)
+    ids = {name: added(world, ann, workflow, name) for name in "ab"}
+    if isinstance(body.get("worktiesInstancesIds"), list):
+        named = [ids.get(id_, id_) if isinstance(id_, str) else id_ for id_ in body["worktiesInstancesIds"]]
+        body = body | {"worktiesInstancesIds": named}
+    before = ann.get(f"/workflows/{workflow}").get_json()
+    answer = ann.put(f"/workflows/{workflow}", body)
+    assert answer.status_code == 409
+    assert answer.get_json()["error"]["errors"] == [{"message": problem}]
+    assert ann.get(f"/workflows/{workflow}").get_json() == before
+    assert world.runs.told == []
+
+
+def test_a_permutation_of_the_instances_reorders_them(world: Any, ann: Any) -> None:
+    workflow = made(ann)
+    a, b, c = (added(world, ann, workflow, name) for name in "abc")
+    for order in ([c, a, b], [b.upper(), a, c], [b, a, c]):
+        answer = ann.put(f"/workflows/{workflow}", {"worktiesInstancesIds": order, "name": "sorted"})
+        expected = [id_.lower() for id_ in order]
+        assert (answer.status_code, answer.get_json()["worktiesInstancesIds"]) == (200, expected)
+        assert [i["_id"] for i in ann.get(f"/workflows/{workflow}/worktiesInstances").get_json()] == expected
+    empty = made(ann)
+    assert ann.put(f"/workflows/{empty}", {"worktiesInstancesIds": []}).status_code == 200
 
 
 def test_lists_hold_own_workflows_and_for_admins_all(world: Any, ann: Any, bob: Any) -> None:
@@ -139,7 +215,7 @@ def test_a_list_costs_one_query_a_collection_however_long_it_is(world: Any, ann:
     assert [len(workflow["worktiesInstancesIds"]) for workflow in found] == [3] * 5
     collections = [collection for collection, _ in world.operations]
     instances = ["workty_instances", "workty_instance_states", "workty_properties", "workties", "packages"]
-    assert collections == ["accounts", "acl_roles", "workflows", *instances, "accounts"]
+    assert collections == ["login_failures", "accounts", "acl_roles", "workflows", *instances, "accounts"]
     assert [name for name, *_ in world.runs.told] == ["states"]
 
 

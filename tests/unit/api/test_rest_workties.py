@@ -63,6 +63,7 @@ def test_code_that_is_not_wanted_is_not_read(world: Any, ann: Any) -> None:
     world.operations.clear()
     assert len(ann.get("/workties", fields="name,propertiesIds", embed="properties").get_json()) >= 2
     assert [collection for collection, _ in world.operations] == [
+        "login_failures",
         "accounts",
         "acl_roles",
         "workties",

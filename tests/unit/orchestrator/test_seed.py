@@ -11,6 +11,7 @@ from argon2 import PasswordHasher
 from pymongo.database import Database
 
 from orchestrator.accounts.passwords import Passwords
+from orchestrator.catalogue.packages import PackageStore
 from orchestrator.database import create_indexes
 from orchestrator.embedded import embedded_database
 from orchestrator.errors import BadSettings
@@ -73,8 +74,37 @@ def test_the_dictionaries_are_those_of_the_contract(db: Db) -> None:
     assert python is not None
     assert python["parentId"] is None
     assert [row["name"] for row in db["workty_language_types"].find({"parentId": python["_id"]})] == ["3.14.1-6"]
-    static = {row["name"] for row in db["acl_resources"].find({"static": True})}
-    assert static == {"devices", "dictionaries"}
+
+
+@pytest.mark.parametrize(
+    ("collection", "tree"),
+    [
+        ("workty_categories", {"clouding": ["dropbox", "google-drive"], "unsorted": ["unit-tests"]}),
+        ("workty_language_types", {"nodejs": ["4.4.0"], "java": ["8"], "python": ["3.14.1-6"]}),
+        ("workty_validation_states", {"in progress": [], "approved": [], "rejected": []}),
+    ],
+)
+def test_entries_lie_below_those_of_the_contract(db: Db, collection: str, tree: dict[str, list[str]]) -> None:
+    seeded(db)
+    rows = list(db[collection].find())
+    top = {row["_id"]: row["name"] for row in rows if row.get("parentId") is None}
+    assert {
+        name: sorted(row["name"] for row in rows if row.get("parentId") == id_) for id_, name in top.items()
+    } == tree
+
+
+def test_resources_are_refreshed_as_the_contract_says(db: Db) -> None:
+    seeded(db)
+    fields = ("authTimeout", "refreshingTimeout", "maxReconnectionAttempts", "static")
+    assert {row["name"]: tuple(row[f] for f in fields) for row in db["acl_resources"].find()} == {
+        "accounts": (1000, 1000, 1, False),
+        "workflows": (1000, 10000, 1, False),
+        "workties": (1000, 1000, 1, False),
+        "devices": (1000, 10000, 1, True),
+        "payments": (1000, 1000, 1, False),
+        "uisettings": (1000, 1000, 1, False),
+        "dictionaries": (1000, 10000, 1, True),
+    }
 
 
 def test_the_roles_are_those_of_the_contract(db: Db) -> None:
@@ -138,6 +168,14 @@ def test_a_built_in_workty_follows_the_installed_code_and_keeps_what_an_admin_ch
     db["workties"].update_one({"_id": current["_id"]}, {"$set": older})
     seeded(db)
     assert db["workties"].find_one({"_id": current["_id"]}) == current | {"name": "renamed", "price": 5}
+
+
+def test_code_of_a_built_in_workty_that_was_replaced_is_given_up(db: Db) -> None:
+    old = PackageStore(db).put(b"older")
+    seeded(db)
+    db["workties"].update_one({"name": "with-delay"}, {"$set": {"package.sha256": old}})
+    seeded(db)
+    assert [row["_id"] for row in db["packages"].find({"released": {"$exists": True}})] == [old]
 
 
 def test_what_was_removed_comes_back(db: Db) -> None:

@@ -92,12 +92,38 @@ def test_listening_everywhere_needs_a_public_url(host: str) -> None:
         ("WORKTY_LOST_AFTER_SECONDS", "nan"),
         ("WORKTY_LOST_AFTER_SECONDS", "soon"),
         ("WORKTY_LOG_LEVEL", "LOUD"),
+        ("WORKTY_NAME_EMAIL_LOGIN", "yes"),
+        ("WORKTY_AUDIT_DAYS", "0"),
+        ("WORKTY_AUDIT_DAYS", "long"),
+        ("WORKTY_CORS_ORIGINS", "pages.example"),
+        ("WORKTY_CORS_ORIGINS", "https://pages.example/path"),
+        ("WORKTY_RATE_LIMIT", "many"),
+        ("WORKTY_RATE_LIMIT", "0 per second"),
+        ("WORKTY_RATE_LIMIT", "5 per second; 1"),
+        ("WORKTY_RATE_LIMIT_STORAGE", "memory"),
+        ("WORKTY_RATE_LIMIT_LOOPBACK", "yes"),
+        ("WORKTY_METRICS_PUBLIC", "true"),
+        ("WORKTY_TRUSTED_PROXIES", "-1"),
     ],
 )
 def test_a_wrong_value_is_named_with_an_example(name: str, value: str) -> None:
     with pytest.raises(BadSettings, match=rf"^{name} must be .*, e\.g\. ") as caught:
         load({name: value})
     assert len(caught.value.problems) == 1
+
+
+def test_certificate_and_key_belong_together() -> None:
+    with pytest.raises(BadSettings, match="WORKTY_TLS_CERT and WORKTY_TLS_KEY belong together"):
+        load({"WORKTY_TLS_CERT": "server.crt"})
+    settings = load({"WORKTY_TLS_CERT": "server.crt", "WORKTY_TLS_KEY": "server.key"})
+    assert settings.public_url == "https://127.0.0.1:9999"
+
+
+def test_origins_are_a_list() -> None:
+    assert load({"WORKTY_CORS_ORIGINS": "https://a.example, http://b.example:8080"}).cors_origins == (
+        "https://a.example",
+        "http://b.example:8080",
+    )
 
 
 def test_every_problem_has_its_own_line() -> None:
@@ -142,3 +168,16 @@ def test_a_wrong_entry_of_the_file_is_named(tmp_path: Path, text: str, expected:
 def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(BadSettings, match="cannot be read: No such file or directory"):
         load({"WORKTY_CONFIG": str(tmp_path / "nowhere.toml")})
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
+def test_name_and_email_may_do_as_credentials_on_this_machine(host: str) -> None:
+    assert load({"WORKTY_HOST": host, "WORKTY_NAME_EMAIL_LOGIN": "1"}).name_email_login
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "server.example"])
+def test_name_and_email_never_do_where_others_can_connect(host: str) -> None:
+    environ = {"WORKTY_HOST": host, "WORKTY_PUBLIC_URL": "http://w.example"}
+    assert not load({**environ, "WORKTY_NAME_EMAIL_LOGIN": "0"}).name_email_login
+    with pytest.raises(BadSettings, match=f"WORKTY_NAME_EMAIL_LOGIN .* {host}"):
+        load({**environ, "WORKTY_NAME_EMAIL_LOGIN": "1"})

@@ -109,12 +109,16 @@ def test_more_events_than_a_batch_are_sent_in_order_and_once(
 ) -> None:
     path = tmp_path / "journal.db"
     voice = Voice(path, "memory://")
-    take(voice.journal, assignment())
-    voice.journal.begin(KEY)
-    for count in range(250):
-        voice.journal.report(KEY, partial(StateReported, state=f"s{count}"))
+    keys = [Key("run-1", f"instance-{number}", 1) for number in range(8)]
+    for key in keys:
+        take(voice.journal, assignment(instance=key.instance))
+        voice.journal.begin(key)
+        for count in range(40):
+            voice.journal.report(key, partial(StateReported, state=f"s{count}"))
     assert voice.stop()
-    assert [event["seq"] for event in listen() if event["kind"] == "state"] == list(range(2, 253))
+    heard = [event for event in listen() if event["kind"] == "state"]
+    for key in keys:
+        assert [event["seq"] for event in heard if event["instance"] == key.instance] == list(range(2, 43))
     assert Journal(path, "board-01", lambda: "now", lambda: None).unsent()[0] == []
 
 

@@ -1,0 +1,219 @@
+"""What goes in and comes out, as JSON schemas with examples: records from the core's own lists of fields.
+
+A field whose kind says too little (lists, objects, any JSON) has its schema in `_FIELDS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.accounts.service import ACCOUNT
+from orchestrator.audit.service import ENTRY
+from orchestrator.boards.service import DEVICE
+from orchestrator.catalogue.service import PROPERTY, WORKTY
+from orchestrator.payments.service import PAYMENT
+from orchestrator.runs.history import RUN, RUN_WITH_STEPS
+from orchestrator.selection import Entity, Kind
+from orchestrator.workflows.reading import INSTANCE, WORKFLOW
+
+Schema = dict[str, Any]
+
+EXAMPLE_ID = "5f43a1c09b1e8a0001c0ffee"
+EXAMPLE_DATE = "2026-01-02T03:04:05.000Z"
+
+#: Records by name, with their fields.
+RECORDS: Mapping[str, Entity] = {
+    "Account": ACCOUNT,
+    "Payment": PAYMENT,
+    "AuditEntry": ENTRY,
+    "Workty": WORKTY,
+    "Property": PROPERTY,
+    "Workflow": WORKFLOW,
+    "Instance": INSTANCE,
+    "Device": DEVICE,
+    "Run": RUN,
+    "RunWithSteps": RUN_WITH_STEPS,
+}
+
+
+def text(example: str, **more: Any) -> Schema:
+    """A text."""
+    return {"type": "string", "example": example, **more}
+
+
+def number(example: int, **more: Any) -> Schema:
+    """A whole number."""
+    return {"type": "integer", "example": example, **more}
+
+
+def record(properties: Mapping[str, Schema], *required: str) -> Schema:
+    """An object with these properties."""
+    return {"type": "object", "properties": dict(properties), **({"required": list(required)} if required else {})}
+
+
+def listed(items: Schema, example: Any = None) -> Schema:
+    """A list."""
+    return {"type": "array", "items": items, **({} if example is None else {"example": example})}
+
+
+ID: Schema = {"type": "string", "pattern": "^[0-9a-fA-F]{24}$", "example": EXAMPLE_ID}
+NAME = text("nightly", maxLength=256)
+DESC = text("Copies the photos", maxLength=4096)
+FLAG: Schema = {"type": "boolean", "example": False}
+DATE: Schema = {"type": "string", "format": "date-time", "example": EXAMPLE_DATE}
+ANY: Schema = {"description": "Any JSON value, up to 64 KiB", "nullable": True, "example": 5}
+STATE = text("running")
+BOARD = record({"_id": ID, "name": text("kitchen")})
+REASON = record(
+    {
+        "code": text("no-slot"),
+        "message": text("Waits for a free slot on a board that fits"),
+        "returnCode": number(1),
+        "lastOutput": listed(text("no such file")),
+    }
+)
+STEP = record(
+    {
+        "_id": {**ID, "description": "The instance's id"},
+        "name": text("copy"),
+        "worktyId": ID,
+        "worktyName": text("with-delay"),
+        "state": STATE,
+        "attempt": number(1, description="How often it was sent to a board"),
+        "board": BOARD,
+        "started": DATE,
+        "finished": DATE,
+        "progress": {"type": "number", "minimum": 0, "maximum": 1, "example": 0.5},
+        "output": {"type": "object", "example": {"copied": 12}},
+        "reason": REASON,
+    }
+)
+CODE: Schema = {
+    "description": "A zip: base64 text, a list of bytes, or {type: Buffer, data: [...]}. Answers have the last form",
+    "nullable": True,
+    "anyOf": [
+        {"type": "string"},
+        listed(number(80, minimum=0, maximum=255)),
+        record({"type": text("Buffer"), "data": listed(number(80, minimum=0, maximum=255))}, "type", "data"),
+    ],
+    "example": {"type": "Buffer", "data": [80, 75, 3, 4]},
+}
+
+_KINDS: Mapping[Kind, Schema] = {
+    Kind.ID: {**ID, "description": "Replaced by the document itself where it is embedded"},
+    Kind.TEXT: text("a text"),
+    Kind.NUMBER: number(0),
+    Kind.DECIMAL: {"type": "number", "example": 0},
+    Kind.FLAG: FLAG,
+    Kind.DATE: DATE,
+}
+
+#: Names by which fields that hold ids or documents are known.
+_IDS = listed({"anyOf": [ID, {"type": "object"}]}, [EXAMPLE_ID])
+
+_FIELDS: Mapping[str, Schema] = {
+    "name": NAME,
+    "desc": DESC,
+    "email": text("ann@mail.example", maxLength=256),
+    "aclRoleNames": listed(text("regular")),
+    "worktiesInstancesIds": _IDS,
+    "propertiesIds": _IDS,
+    "compressedCode": CODE,
+    "value": ANY,
+    "labels": listed(text("camera")),
+    "runtimes": listed(text("python")),
+    "board": BOARD,
+    "waitsFor": REASON,
+    "steps": listed(STEP),
+    "state": STATE,
+    "amount": number(250, description="Cents"),
+    "price": number(150, description="Cents"),
+    "operation": text("PUT /workflows/{id}"),
+    "platform": text("Linux-6.6-armv7l"),
+}
+
+#: Answers that are no records of the core.
+_OTHERS: Mapping[str, Schema] = {
+    "Token": record(
+        {
+            "token": text("q1Vd...", description="Shown once"),
+            "tokenType": text("bearer"),
+            "expiresIn": number(86400, description="Seconds"),
+            "accountId": ID,
+        },
+        "token",
+        "tokenType",
+        "expiresIn",
+        "accountId",
+    ),
+    "NewAccount": {
+        "allOf": [
+            {"$ref": "#/components/schemas/Account"},
+            record({"initialPassword": text("nW3...", description="Only if none was sent; told once")}),
+        ]
+    },
+    "StepLog": record(
+        {
+            "_id": {**ID, "description": "The instance's id"},
+            "name": text("copy"),
+            "state": text("failed"),
+            "attempt": number(1),
+            "lines": listed(text("no such file")),
+        },
+        "_id",
+        "name",
+        "state",
+        "attempt",
+        "lines",
+    ),
+    "Error": record(
+        {
+            "error": record(
+                {
+                    "code": {"anyOf": [{"type": "integer"}, {"type": "string", "enum": [""]}], "example": 2},
+                    "error_link": text("http://127.0.0.1:9999/errors/v1/2"),
+                    "message": text("The entity was not found", minLength=1),
+                    "inputParameters": {"type": "object", "example": {"id": EXAMPLE_ID}},
+                    "errors": listed(record({"message": text("Path `name` is required.")}, "message")),
+                },
+                "code",
+                "error_link",
+                "message",
+                "inputParameters",
+            )
+        },
+        "error",
+    ),
+}
+
+
+def field_schema(name: str, kind: Kind) -> Schema:
+    """The schema of a field of a record."""
+    schema = _FIELDS[name] if name in _FIELDS else _KINDS[kind]
+    if kind is Kind.ID and name != "_id":
+        embedded = {"anyOf": [ID, {"type": "object"}], "example": EXAMPLE_ID}
+        return {**embedded, "description": schema["description"]}
+    return ID if name == "_id" else schema
+
+
+def components() -> dict[str, Schema]:
+    """All schemas by name."""
+    records = {
+        name: record({field: field_schema(field, kind) for field, kind in entity.items()}, "_id")
+        for name, entity in RECORDS.items()
+    }
+    return {**records, **_OTHERS}
+
+
+def example(schema: Schema, known: Mapping[str, Schema]) -> Any:
+    """An example of what a schema describes; `known` are the schemas that it may refer to."""
+    if "$ref" in schema:
+        return example(known[schema["$ref"].rpartition("/")[2]], known)
+    if "example" in schema:
+        return schema["example"]
+    if "allOf" in schema:
+        return {name: value for part in schema["allOf"] for name, value in example(part, known).items()}
+    if schema.get("type") == "array":
+        return [example(schema["items"], known)]
+    return {name: example(part, known) for name, part in schema.get("properties", {}).items()}

@@ -1,0 +1,85 @@
+"""Properties of worktys: what each new instance gets a copy of. Instances that exist are not touched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bson import ObjectId
+from pymongo import ReturnDocument
+from pymongo.database import Database
+
+from orchestrator.accounts.account import Account
+from orchestrator.catalogue.service import PROPERTY, CatalogueService
+from orchestrator.errors import NotFound
+from orchestrator.selection import EVERYTHING, Record
+from orchestrator.values import Values, object_id
+
+
+class WorktyProperties:
+    """Adds, changes and removes properties of worktys. One is there exactly if the workty's list names it."""
+
+    def __init__(self, db: Database[dict[str, Any]], catalogue: CatalogueService) -> None:
+        self._workties = db["workties"]
+        self._properties = db["workty_properties"]
+        self._catalogue = catalogue
+
+    def add(self, actor: Account, workty_id: str, body: Mapping[str, Any]) -> Record:
+        """A new last property. Raises `Forbidden`, `NotFound`, `ValidationFailed`."""
+        actor.require("workties", "update")
+        values = _property(body)
+        values.required("name")
+        workty = self._catalogue.owned(actor, workty_id)
+        found = {
+            "_id": ObjectId(),
+            "name": values.text("name"),
+            "value": values.json("value") if "value" in values else "",
+        }
+        values.done()
+        self._properties.insert_one(found)
+        enlisted = self._workties.update_one({"_id": workty["_id"]}, {"$push": {"propertiesIds": found["_id"]}})
+        if not enlisted.matched_count:
+            self._properties.delete_one({"_id": found["_id"]})
+            raise NotFound("workty")
+        return EVERYTHING.pick(found, PROPERTY)
+
+    def change(self, actor: Account, workty_id: str, property_id: str, body: Mapping[str, Any]) -> Record:
+        """Change name or value of a property.
+
+        Raises `Forbidden`, `NothingToUpdate`, `NotFound`, `ValidationFailed`.
+        """
+        actor.require("workties", "update")
+        values = _property(body)
+        values.changes("name", "value", required=("name",))
+        key = self._key(actor, workty_id, property_id)[1]
+        changed: dict[str, Any] = {"name": values.text("name")} if "name" in values else {}
+        changed |= {"value": values.json("value")} if "value" in values else {}
+        values.done()
+        found = self._properties.find_one_and_update(
+            {"_id": key}, {"$set": changed}, return_document=ReturnDocument.AFTER
+        )
+        if found is None:
+            raise NotFound("property")
+        return EVERYTHING.pick(found, PROPERTY)
+
+    def remove(self, actor: Account, workty_id: str, property_id: str) -> None:
+        """Remove a property. Raises `Forbidden`, `NotFound`."""
+        actor.require("workties", "update")
+        workty, key = self._key(actor, workty_id, property_id)
+        taken = self._workties.update_one({"_id": workty, "propertiesIds": key}, {"$pull": {"propertiesIds": key}})
+        self._properties.delete_one({"_id": key})
+        if not taken.matched_count:
+            raise NotFound("property")
+
+    def _key(self, actor: Account, workty_id: str, property_id: str) -> tuple[ObjectId, ObjectId]:
+        """The ids of a workty and of one of its properties. Raises `NotFound`."""
+        workty, key = self._catalogue.owned(actor, workty_id), object_id(property_id)
+        if key not in workty["propertiesIds"]:
+            raise NotFound("property")
+        return workty["_id"], key
+
+
+def _property(body: Mapping[str, Any]) -> Values:
+    """The values of the object `property`; without one there are none."""
+    sent = body.get("property")
+    return Values(sent if isinstance(sent, dict) else {})

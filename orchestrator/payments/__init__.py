@@ -1,0 +1,1 @@
+"""Payments: how accounts acquire templates."""

@@ -1,0 +1,148 @@
+"""Runs as their owners look back on them: what ran, on which board, and how each step ended. Reads only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pymongo import DESCENDING
+from pymongo.database import Database
+
+from orchestrator.accounts.account import Account
+from orchestrator.errors import NotFound
+from orchestrator.runs.vocabulary import RunState, StepState
+from orchestrator.selection import EVERYTHING, Entity, Kind, Record, Selection, View
+from orchestrator.values import object_id
+
+RUN: Entity = {
+    "_id": Kind.ID,
+    "workflowId": Kind.ID,
+    "accountId": Kind.ID,
+    "number": Kind.NUMBER,
+    "name": Kind.OTHER,
+    "desc": Kind.OTHER,
+    "state": Kind.TEXT,
+    "losses": Kind.NUMBER,
+    "created": Kind.DATE,
+    "started": Kind.DATE,
+    "finished": Kind.DATE,
+    "board": Kind.OTHER,
+    "waitsFor": Kind.OTHER,
+}
+
+#: One run also has its steps.
+RUN_WITH_STEPS: Entity = {**RUN, "steps": Kind.OTHER}
+
+NEWEST_FIRST = [("created", DESCENDING), ("_id", DESCENDING)]
+
+Document = Mapping[str, Any]
+
+#: Of each step only what tells what the run waits for.
+_HEAD = {
+    **dict.fromkeys(("workflowId", "accountId", "number", "workflow", "state", "losses", "board", "current"), 1),
+    **dict.fromkeys(("created", "started", "finished", "steps.state", "steps.reason"), 1),
+}
+
+
+class RunHistory:
+    """Runs of accounts. What belongs to another account does not exist, except for admins."""
+
+    def __init__(self, db: Database[dict[str, Any]]) -> None:
+        self._runs = db["runs"]
+
+    def find(self, actor: Account, selection: Selection, view: View = EVERYTHING) -> list[Record]:
+        """Own runs, for admins all, newest first unless sorted otherwise; without steps. Raises `Forbidden`."""
+        actor.require("workflows", "view")
+        own = {} if actor.is_admin else {"accountId": actor.id}
+        found = self._runs.find(
+            {"$and": [own, selection.where]},
+            _HEAD,
+            sort=selection.mongo_sort() if selection.sort else NEWEST_FIRST,
+            skip=selection.skip,
+            limit=selection.limit,
+        )
+        return [view.pick(_record(document), RUN) for document in found]
+
+    def get(self, actor: Account, run_id: str, view: View = EVERYTHING) -> Record:
+        """One run with its steps. Raises `Forbidden`, `NotFound`."""
+        document = self._owned(actor, run_id)
+        steps = [_step(step) for step in document["steps"]]
+        return view.pick(_record(document) | {"steps": steps}, RUN_WITH_STEPS)
+
+    def log(self, actor: Account, run_id: str) -> list[Record]:
+        """The last lines of each step that has ended with an error, as its board reported them.
+
+        Boards send no other lines yet: a step that completed, or still runs, has an empty list.
+        Raises `Forbidden`, `NotFound`.
+        """
+        return [
+            {
+                "_id": step["instance"],
+                "name": step["name"],
+                "state": step["state"],
+                "attempt": step["attempt"],
+                "lines": list((step["reason"] or {}).get("lastOutput") or ()),
+            }
+            for step in self._owned(actor, run_id)["steps"]
+        ]
+
+    def states(self) -> dict[str, int]:
+        """How many runs are in each state; one count over an index for each."""
+        return {state.value: self._runs.count_documents({"state": state.value}) for state in RunState}
+
+    def _owned(self, actor: Account, run_id: str) -> Document:
+        actor.require("workflows", "view")
+        key = {"_id": object_id(run_id)}
+        found = self._runs.find_one(key if actor.is_admin else key | {"accountId": actor.id})
+        if found is None:
+            raise NotFound("run")
+        return found
+
+
+def _record(document: Document) -> Record:
+    step, board = document["steps"][document["current"]], document["board"]
+    waits = step["state"] == StepState.WAITING.value and step["reason"] is not None
+    return _without_none(
+        {
+            **{name: document.get(name) for name in RUN},
+            "name": document["workflow"]["name"],
+            "desc": document["workflow"]["desc"],
+            "board": _board(board),
+            "waitsFor": _without_none(_reason(step["reason"]) or {}) if waits else None,
+        }
+    )
+
+
+def _step(step: Document) -> Record:
+    return _without_none(
+        {
+            "_id": step["instance"],
+            "name": step["name"],
+            "worktyId": step["program"]["id"],
+            "worktyName": step["program"]["name"],
+            "state": step["state"],
+            "attempt": step["attempt"],
+            "board": _board(step.get("board")),
+            "started": step["started"],
+            "finished": step["finished"],
+            "progress": step["progress"],
+            "output": None if step["output"] is None else json.loads(step["output"]),
+            "reason": _reason(step["reason"]),
+        }
+    )
+
+
+def _board(board: Document | None) -> Record | None:
+    return None if board is None else {"_id": board["id"], "name": board["name"]}
+
+
+def _reason(reason: Document | None) -> Record | None:
+    if reason is None:
+        return None
+    told = {name: reason.get(name) for name in ("code", "message", "returnCode")}
+    return _without_none(told | {"lastOutput": list(reason.get("lastOutput") or ()) or None})
+
+
+def _without_none(record: Record) -> Record:
+    return {name: value for name, value in record.items() if value is not None}

@@ -1,0 +1,118 @@
+"""Workflows, instances and worktys over REST on a real MongoDB: the tables of the embedded one, and true concurrency.
+
+Tables of values that are refused before anything is asked of the database are left out.
+"""
+
+# The tests and fixtures are collected by their names.
+# ruff: noqa: F403, F811
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from orchestrator.database import connect
+from tests.unit.api.conftest import Client, World, ann, bob, new_world  # noqa: F401
+from tests.unit.api.test_rest_instance_changes import *
+from tests.unit.api.test_rest_instances import *
+from tests.unit.api.test_rest_workty_code import *
+from tests.unit.api.test_rest_workty_editing import (  # noqa: F401
+    test_a_deleted_workty_leaves_nothing_in_any_workflow,
+    test_a_discount_is_percent_everywhere,
+    test_a_new_workty_has_the_defaults_of_the_contract,
+    test_every_field_of_a_workty_is_stored,
+    test_everything_a_workty_refers_to_can_be_embedded,
+    test_only_what_is_sent_is_changed,
+)
+from tests.unit.api.test_rest_workty_properties import *
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture(scope="module")
+def server(mongod: Any) -> Iterator[Database[dict[str, Any]]]:
+    """A database for all tests of this module: seeding one for each would take longer than the tests."""
+    db = connect(mongod.url("workty-rest-tables"))
+    yield db
+    db.client.drop_database(db.name)
+    db.client.close()
+
+
+@pytest.fixture
+def world(server: Database[dict[str, Any]]) -> World:
+    for name in server.list_collection_names():
+        server[name].delete_many({})
+    return new_world(server)
+
+
+def again(world: World, client: Client) -> Client:
+    """The same account on a connection of its own."""
+    return Client(world.app.test_client(), client.authorization)
+
+
+def test_instances_added_moved_and_deleted_at_once_leave_a_true_list(world: World, ann: Client) -> None:
+    workflow = ann.post("/workflows", {"name": "w"}).get_json()["_id"]
+    path = f"/workflows/{workflow}/worktiesInstances"
+    workty = world.template("with-delay")
+    old = [ann.post(path, {"worktyId": workty}).get_json()["_id"] for _ in range(8)]
+
+    def act(number: int) -> int:
+        client = again(world, ann)
+        if number % 3 == 0:
+            return int(client.post(path, {"worktyId": workty, "position_type": "first"}).status_code)
+        url = f"{path}/{old[number % 8]}"
+        return int((client.put(url, {"position_index": 0}) if number % 3 == 1 else client.delete(url)).status_code)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(act, range(24))) <= {200, 201, 204, 404}
+    listed = ann.get(f"/workflows/{workflow}").get_json()["worktiesInstancesIds"]
+    stored = {str(found["_id"]) for found in world.db["workty_instances"].find()}
+    assert len(listed) == len(set(listed))
+    assert set(listed) == stored
+    kept = {id_ for found in world.db["workty_instances"].find() for id_ in found["propertiesIds"]}
+    templates = {id_ for found in world.db["workties"].find() for id_ in found["propertiesIds"]}
+    assert {found["_id"] for found in world.db["workty_properties"].find()} == kept | templates
+
+
+def test_a_workty_deleted_while_it_is_being_used_is_gone_everywhere(world: World, ann: Client, bob: Client) -> None:
+    workty = world.admin.post("/workties", {"name": "tool", "template": True}).get_json()["_id"]
+    world.admin.post(f"/workties/{workty}/properties", {"property": {"name": "p"}})
+    before = {found["_id"] for found in world.db["workty_properties"].find()}
+    paths = []
+    for client in (ann, bob):
+        workflow = client.post("/workflows", {"name": "w"}).get_json()["_id"]
+        paths.append((client, f"/workflows/{workflow}"))
+
+    def use(number: int) -> int:
+        if number == 6:
+            return int(again(world, world.admin).delete(f"/workties/{workty}").status_code)
+        client, path = paths[number % 2]
+        return int(again(world, client).post(f"{path}/worktiesInstances", {"worktyId": workty}).status_code)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(use, range(16))) <= {201, 204, 404}
+    assert [client.get(path).get_json()["worktiesInstancesIds"] for client, path in paths] == [[], []]
+    assert world.db["workty_instances"].count_documents({}) == 0
+    assert {found["_id"] for found in world.db["workty_properties"].find()} < before
+
+
+@pytest.mark.parametrize(
+    ("collection", "query", "index"),
+    [
+        ("packages", {"released": {"$lt": 5}}, "released"),
+        ("workties", {"package.sha256": "x"}, "package"),
+        ("workty_instances", {"worktyId": "x"}, "of_workty"),
+        ("workty_instances", {"workflowId": "x"}, "of_workflow"),
+        ("ui_settings", {"workflowId": "x"}, "of_workflow"),
+        ("runs", {"state": {"$in": ["running"]}, "steps": {"$elemMatch": {"program.id": "x"}}}, "by_state"),
+    ],
+)
+def test_what_removal_looks_for_is_found_by_an_index(
+    world: World, collection: str, query: dict[str, Any], index: str
+) -> None:
+    plan = world.db[collection].find(query).explain()["queryPlanner"]["winningPlan"]
+    assert f"'indexName': '{index}'" in str(plan)
