@@ -30,8 +30,8 @@ def embed(records: Iterable[Record], field: str, fetch: Fetch) -> None:
     Ids that name nothing any more disappear from a list and stay as they are elsewhere.
     """
     holders = [record for record in records if record.get(field)]
-    wanted = {id_ for record in holders for id_ in _ids(record[field])}
-    found = fetch(sorted(wanted)) if wanted else {}
+    wanted = dict.fromkeys(id_ for record in holders for id_ in _ids(record[field]))
+    found = fetch(list(wanted)) if wanted else {}
     for record in holders:
         value = record[field]
         if isinstance(value, list):

@@ -52,6 +52,8 @@ class View:
 
     def pick(self, document: Mapping[str, Any], entity: Entity) -> Record:
         """The wanted fields of the document; what is no field of the entity never comes along."""
+        if self.only is None and not self.but:
+            return {name: document[name] for name in entity if name in document}
         return {name: document[name] for name in entity if name in document and self.has(name)}
 
     def inside(self, prefix: str) -> View:
@@ -73,6 +75,12 @@ class Selection:
     def only_pages(self) -> bool:
         """Whether nothing but a page of the natural order is asked for."""
         return not self.where and not self.sort
+
+    def mongo_filter(self, own: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The filter for MongoDB, for records that also fulfil `own`."""
+        if own.keys() & self.where.keys():
+            return {"$and": [own, self.where]}
+        return {**own, **self.where}
 
     def mongo_sort(self) -> list[tuple[str, int]]:
         """The order for MongoDB, made total by the order of creation."""

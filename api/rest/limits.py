@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 from flask import Flask
@@ -53,7 +54,8 @@ class Limits:
         if not isinstance(error, RateLimitExceeded):
             return error
         hit = self._limiter.current_limit
-        return TooManyRequests(TOO_MANY, _seconds_until(hit.reset_at if hit else 0))
+        # Flask-Limiter rounds up to the second after.
+        return TooManyRequests(TOO_MANY, _seconds_until(hit.reset_at - 1 if hit else 0))
 
     def _is_exempt(self) -> bool:
         return not self._loopback and peer().is_local
@@ -61,4 +63,4 @@ class Limits:
 
 def _seconds_until(moment: float) -> int:
     """Whole seconds, at least one."""
-    return max(1, round(moment - time.time()))
+    return max(1, math.ceil(moment - time.time()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -67,8 +67,12 @@ class AccountService:
         self._passwords = passwords
         self._clock = clock
 
-    def acting(self, document: Mapping[str, Any]) -> Account:
-        """The account of a document, with what its roles allow now. Raises `AccountRemoved`."""
+    def acting(self, document: Mapping[str, Any], found: Iterable[Mapping[str, Any]] | None = None) -> Account:
+        """The account of a document, with what its roles allow now. Raises `AccountRemoved`.
+
+        Arguments:
+            found: the documents of its roles, if they were just read.
+        """
         if document.get("removed"):
             raise AccountRemoved
         roles = frozenset(document["aclRoleNames"])
@@ -77,7 +81,7 @@ class AccountService:
             name=document.get("name", ""),
             email=document["email"],
             roles=roles,
-            allows=allowances(self._roles.find({"name": {"$in": sorted(roles)}})),
+            allows=allowances(self._roles.find({"name": {"$in": sorted(roles)}}) if found is None else found),
         )
 
     def find(self, account_id: ObjectId) -> Mapping[str, Any] | None:

@@ -56,7 +56,7 @@ class RunHistory:
         actor.require("workflows", "view")
         own = {} if actor.is_admin else {"accountId": actor.id}
         found = self._runs.find(
-            {"$and": [own, selection.where]},
+            selection.mongo_filter(own),
             _HEAD,
             sort=selection.mongo_sort() if selection.sort else NEWEST_FIRST,
             skip=selection.skip,

@@ -58,6 +58,7 @@ class Reader:
         self._instances = db["workty_instances"]
         self._properties = db["workty_properties"]
         self._states = db["workty_instance_states"]
+        self._known_states: Mapping[str, Record] = {}
         self._accounts = accounts
         self._catalogue = catalogue
         self._runs = runs
@@ -109,18 +110,23 @@ class Reader:
         return records
 
     def _with_states(self, workflows: Iterable[Document], ids: list[ObjectId]) -> list[Record]:
-        documents = list(self._instances.find({"_id": {"$in": ids}})) if ids else []
+        documents: list[Record] = self._instances.find({"_id": {"$in": ids}}).to_list() if ids else []
         if not documents:
             return []
         runs: dict[ObjectId, ObjectId] = {w["_id"]: w["runId"] for w in workflows if w.get("runId")}
         run_ids = {runs[document["workflowId"]] for document in documents if document["workflowId"] in runs}
         states = self._runs.states(sorted(run_ids)) if run_ids else {}
-        rows = {row["name"]: EVERYTHING.pick(row, STATE) for row in self._states.find()}
         for document in documents:
             run = runs.get(document["workflowId"])
-            name = states.get(run, {}).get(str(document["_id"]), INITIAL) if run else INITIAL
-            document |= {"state": rows[name], "stateId": rows[name]["_id"]}
+            state = self._state(states.get(run, {}).get(str(document["_id"]), INITIAL) if run else INITIAL)
+            document |= {"state": state, "stateId": state["_id"]}
         return documents
+
+    def _state(self, name: str) -> Record:
+        """The dictionary's entry for a state. Entries never change, so each is looked up once."""
+        if name not in self._known_states:
+            self._known_states = {row["name"]: EVERYTHING.pick(row, STATE) for row in self._states.find()}
+        return dict(self._known_states[name])
 
     def _ordered(self, documents: Iterable[Record], ids: Iterable[ObjectId]) -> list[Record]:
         known = {document["_id"]: document for document in documents}

@@ -34,11 +34,11 @@ class WorkflowService:
         actor.require("workflows", "view")
         own = {} if actor.is_admin else {"accountId": actor.id}
         found = self._workflows.find(
-            {"$and": [own, selection.where]},
+            selection.mongo_filter(own),
             sort=selection.mongo_sort(),
             skip=selection.skip,
             limit=selection.limit,
-        )
+        ).to_list()
         return self._reader.workflow_records(actor, found, view)
 
     def get(self, actor: Account, workflow_id: str, view: View = EVERYTHING) -> Record:
