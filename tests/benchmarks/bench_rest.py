@@ -46,7 +46,8 @@ WORKFLOWS, STEPS = 20, 2
 #: Requests under way at the same time, and the server's threads.
 CLIENTS, THREADS = 4, 8
 ROUNDS = 5
-OURS = "/api/v1/workflows?embed=worktiesInstances"
+#: Without indentation, as programs ask and as the bare resource answers.
+OURS = "/api/v1/workflows?embed=worktiesInstances&pretty=false"
 BARE = "/bare"
 #: What is wanted: this part of the bare resource's requests a second.
 WANTED = 0.6
