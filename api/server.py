@@ -32,6 +32,11 @@ def create_app(services: Services, settings: ApiSettings | None = None) -> tuple
     if chosen.cors_origins:
         options["cors_allowed_origins"] = [chosen.public_url, *chosen.cors_origins]
     socketio = SocketIO(app, namespaces="*", async_mode="threading", max_http_buffer_size=1024 * 1024, **options)
+    if (
+        chosen.message_queue
+    ):  # else the library begins to listen with the first client, who misses what is told meanwhile
+        socketio.server.manager_initialized = True
+        socketio.server.manager.initialize()
     add_connecting(socketio, services, chosen)
     return app, socketio
 

@@ -5,11 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import engineio
 import requests
 import socketio
 
 #: Seconds until a request that is not answered fails.
 TIMEOUT = 30.0
+
+
+class _InOrder(engineio.Client):  # type: ignore[misc]
+    """Handles messages in the thread that reads them. The library starts a thread for each, and they overtake."""
+
+    def _trigger_event(self, event: str, *args: Any, run_async: bool = False, **kwargs: Any) -> Any:
+        return super()._trigger_event(event, *args, run_async=run_async and event != "message", **kwargs)
+
+
+class OrderedSocket(socketio.Client):  # type: ignore[misc]
+    """A Socket.IO client whose handlers see messages in the order in which they came. Handlers must not wait."""
+
+    def _engineio_client_class(self) -> type[engineio.Client]:
+        return _InOrder
 
 
 class RequestFailed(Exception):
@@ -45,10 +60,10 @@ class Client:
         """PUT below `/api/v1`. Raises `RequestFailed`."""
         return self._ask("PUT", path, body)
 
-    def follow(self, told: Callable[[str, Mapping[str, Any]], None]) -> socketio.Client:
+    def follow(self, told: Callable[[str, Mapping[str, Any]], None]) -> OrderedSocket:
         """A connected socket that calls `told(event, payload)` for each message about the account's workflows."""
         namespace = f"/{self.account_id}_workflows"
-        socket = socketio.Client(reconnection=True)
+        socket = OrderedSocket(reconnection=True)
         for event in ("sv.workflow.changed", "sv.workflow.progress"):
             socket.on(event, lambda payload, event=event: told(event, payload), namespace=namespace)
         socket.connect(

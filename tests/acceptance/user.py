@@ -8,8 +8,8 @@ from threading import Condition
 from typing import Any
 
 import requests
-import socketio
 
+from api.cli.client import OrderedSocket
 from tests.servers.stack import ADMIN, REQUEST_SECONDS
 
 #: Seconds that a run may take on a slow and busy machine.
@@ -34,7 +34,7 @@ class User:
         self._news = Condition()
         token = self.ask("POST", "/tokens", {})["token"]
         namespace = f"/{self.account_id}_workflows"
-        self._socket = socketio.Client()
+        self._socket = OrderedSocket()
         for event in ("sv.workflow.changed", "sv.workflow.progress"):
             self._socket.on(event, lambda payload, event=event: self._hear(event, payload), namespace=namespace)
         self._socket.connect(

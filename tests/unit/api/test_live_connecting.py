@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 import socketio
 
+from api.cli.client import OrderedSocket
 from api.live.emitter import QueueEmitter, SocketEmitter
 from api.server import ThreadedServer, create_app, serve_threaded
 from api.settings import ApiSettings
@@ -33,7 +34,7 @@ class Listener:
     def __init__(self, server: ThreadedServer, namespace: str, auth: object, transport: str = "websocket") -> None:
         self.received: Queue[tuple[str, Any]] = Queue()
         self.refusal: Any = None
-        self.client = socketio.Client(reconnection=False)
+        self.client = OrderedSocket(reconnection=False)
         for event in ("authenticated", "sv.workflow.initialized", "sv.uiSettings.initialized", "sv.workflow.changed"):
             self.client.on(event, self._keep(event), namespace=namespace)
         self.client.on("connect_error", self._refused, namespace=namespace)
@@ -73,6 +74,19 @@ def test_the_owner_is_accepted_and_told_so(world: Any, server: ThreadedServer, a
         assert listener.next() == ("authenticated", True)
         SocketEmitter(world.socketio).emit("sv.workflow.changed", {"err": None}, namespace)
         assert listener.next() == ("sv.workflow.changed", {"err": None})
+
+
+def test_messages_are_handled_in_the_order_in_which_they_were_sent(
+    world: Any, server: ThreadedServer, ann: Any
+) -> None:
+    issued = ann.post("/tokens").get_json()
+    namespace = f"/{issued['accountId']}_workflows"
+    with Listener(server, namespace, {"token": issued["token"]}) as listener:
+        emitter = SocketEmitter(world.socketio)
+        for number in range(500):
+            emitter.emit("sv.workflow.changed", {"seq": number}, namespace)
+        heard = [listener.next()[1] for _ in range(502)]
+    assert heard[2:] == [{"seq": number} for number in range(500)]
 
 
 def test_another_process_reaches_clients_over_the_message_queue(world: Any, ann: Any) -> None:
