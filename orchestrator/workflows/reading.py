@@ -6,6 +6,7 @@ A list costs one query a collection that takes part, however many entries it has
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 from bson import ObjectId
@@ -16,7 +17,7 @@ from orchestrator.accounts.service import AccountService
 from orchestrator.catalogue.service import PROPERTY, CatalogueService
 from orchestrator.errors import NotFound
 from orchestrator.references import embed, from_collection
-from orchestrator.selection import EVERYTHING, Entity, Kind, Record, View
+from orchestrator.selection import EVERYTHING, Entity, Kind, Record, Selection, View
 from orchestrator.values import object_id
 from orchestrator.workflows.runs import Runs
 
@@ -47,6 +48,25 @@ INITIAL = "initial"
 
 Document = Mapping[str, Any]
 
+#: The key that embeds the instances of a workflow.
+_KEY = "worktiesinstances"
+#: Where a workflow that was read with its instances has them.
+_INSTANCES = "instances"
+#: So many instances are read with their workflow: with the longest descriptions far from the 16 MiB of a document.
+_FEW = 500
+#: Those with more match nothing: every instance has a `workflowId`.
+_WITH_FEW_INSTANCES = (
+    {"$addFields": {_INSTANCES: {"$cond": [{"$lte": [{"$size": "$worktiesInstancesIds"}, _FEW]}, "$_id", None]}}},
+    {
+        "$lookup": {
+            "from": "workty_instances",
+            "localField": _INSTANCES,
+            "foreignField": "workflowId",
+            "as": _INSTANCES,
+        }
+    },
+)
+
 
 class Reader:
     """Reads workflows and their instances."""
@@ -71,22 +91,29 @@ class Reader:
             raise NotFound("workflow")
         return found
 
+    def select(self, matching: Mapping[str, Any], selection: Selection, view: View) -> list[Document]:
+        """Documents of workflows for `workflow_records`; with the instances that the view embeds, if they are few."""
+        stages: list[Document] = [{"$match": matching}, {"$sort": dict(selection.mongo_sort())}]
+        stages += [{"$skip": selection.skip}] if selection.skip else []
+        stages += [{"$limit": selection.limit}] if selection.limit else []
+        stages += _WITH_FEW_INSTANCES if _embeds_instances(view) else ()
+        return list(self._workflows.aggregate(stages))
+
     def instances_of(self, workflow: Document, ids: Iterable[ObjectId]) -> list[Record]:
         """Documents of instances of a workflow in the order of `ids`, each with its present `stateId`."""
-        return self._ordered(self._with_states([workflow], list(ids)), ids)
+        wanted = list(ids)
+        found = self._instances.find({"_id": {"$in": wanted}}).to_list() if wanted else []
+        return self._ordered(self._with_states([workflow], found), wanted)
 
     def workflow_records(self, actor: Account, workflows: Iterable[Document], view: View) -> list[Record]:
         """Workflows with what the view embeds."""
         documents = list(workflows)
         records = [view.pick(document, WORKFLOW) for document in documents]
-        inside = view.inside("worktiesinstances")
-        if view.embeds("worktiesInstancesIds", "worktiesinstances", *(f"worktiesinstances.{k}" for k in inside.embed)):
-
-            def fetch(ids: list[ObjectId]) -> dict[ObjectId, Record]:
-                found = self._with_states(documents, ids)
-                return {r["_id"]: r for r in self.instance_records(actor, documents, found, inside)}
-
-            embed(records, "worktiesInstancesIds", fetch)
+        if _embeds_instances(view):
+            found = self._with_states(documents, self._inside(documents))
+            inside = self.instance_records(actor, documents, found, view.inside(_KEY))
+            known = {record["_id"]: record for record in inside}
+            embed(records, "worktiesInstancesIds", lambda ids: known)
         if view.embeds("accountId", "account"):
             embed(records, "accountId", lambda ids: self._accounts.strangers(actor, ids))
         return records
@@ -109,10 +136,15 @@ class Reader:
             embed(records, "worktyId", lambda ids: self._catalogue.embedded(actor, ids))
         return records
 
-    def _with_states(self, workflows: Iterable[Document], ids: list[ObjectId]) -> list[Record]:
-        documents: list[Record] = self._instances.find({"_id": {"$in": ids}}).to_list() if ids else []
-        if not documents:
-            return []
+    def _inside(self, workflows: Iterable[Document]) -> list[Record]:
+        """All instances of the workflows, in no order; at most one query."""
+        read = [workflow.get(_INSTANCES, ()) for workflow in workflows]
+        missing = [w["_id"] for w in workflows if _INSTANCES not in w or len(w["worktiesInstancesIds"]) > _FEW]
+        found = self._instances.find({"workflowId": {"$in": missing}}).to_list() if missing else []
+        return [*chain.from_iterable(read), *found]
+
+    def _with_states(self, workflows: Iterable[Document], documents: list[Record]) -> list[Record]:
+        """The documents of instances with `state` and `stateId` set; at most one query."""
         runs: dict[ObjectId, ObjectId] = {w["_id"]: w["runId"] for w in workflows if w.get("runId")}
         run_ids = {runs[document["workflowId"]] for document in documents if document["workflowId"] in runs}
         states = self._runs.states(sorted(run_ids)) if run_ids else {}
@@ -131,3 +163,7 @@ class Reader:
     def _ordered(self, documents: Iterable[Record], ids: Iterable[ObjectId]) -> list[Record]:
         known = {document["_id"]: document for document in documents}
         return [known[id_] for id_ in ids if id_ in known]
+
+
+def _embeds_instances(view: View) -> bool:
+    return view.embeds("worktiesInstancesIds", _KEY, *(f"{_KEY}.{name}" for name in view.inside(_KEY).embed))

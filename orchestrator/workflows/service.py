@@ -33,12 +33,7 @@ class WorkflowService:
         """Own workflows, for admins all. Raises `Forbidden`."""
         actor.require("workflows", "view")
         own = {} if actor.is_admin else {"accountId": actor.id}
-        found = self._workflows.find(
-            selection.mongo_filter(own),
-            sort=selection.mongo_sort(),
-            skip=selection.skip,
-            limit=selection.limit,
-        ).to_list()
+        found = self._reader.select(selection.mongo_filter(own), selection, view)
         return self._reader.workflow_records(actor, found, view)
 
     def get(self, actor: Account, workflow_id: str, view: View = EVERYTHING) -> Record:

@@ -214,8 +214,8 @@ def test_a_list_costs_one_query_a_collection_however_long_it_is(world: Any, ann:
     found = ann.get("/workflows", embed=EVERYTHING).get_json()
     assert [len(workflow["worktiesInstancesIds"]) for workflow in found] == [3] * 5
     collections = [collection for collection, _ in world.operations]
-    instances = ["workty_instances", "workty_properties", "workties", "packages"]
-    assert collections == ["login_failures", "accounts", "acl_roles", "workflows", *instances, "accounts"]
+    of_instances = ["workty_properties", "workties", "packages"]
+    assert collections == ["login_failures", "accounts", "acl_roles", "workflows", *of_instances, "accounts"]
     assert [name for name, *_ in world.runs.told] == ["states"]
 
 
