@@ -111,6 +111,15 @@ class NotOwnWorkty(OrchestratorError):
         super().__init__("The workty is not owned by the account")
 
 
+class TooManyInstances(OrchestratorError):
+    """A workflow has as many instances as it may have."""
+
+    code = 6
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"Max workflow instances limit: a workflow has at most {limit}. Split it into several")
+
+
 class WorkflowEmpty(OrchestratorError):
     """A workflow without instances was asked to run."""
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 from bson import ObjectId
+from bson.tz_util import utc
 from flask import Request, Response
 
 #: Shorter answers are not worth compressing, bytes.
 COMPRESSED_FROM = 1024
 
-_NO_OFFSET = timedelta(0)
 _PLAIN = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_APPEND_NEWLINE
 _PRETTY = _PLAIN | orjson.OPT_INDENT_2
 
@@ -49,11 +49,11 @@ def _json(data: Any, *, pretty: bool) -> bytes:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, ObjectId):
-        return value.binary.hex()
+        return str(value)
     if isinstance(value, datetime):
         # The database's dates are in UTC already, and there are many of them.
-        moment = value if value.utcoffset() == _NO_OFFSET else value.astimezone(UTC)
-        return moment.isoformat(timespec="milliseconds")[:-6] + "Z"
+        moment = value if value.tzinfo is utc else value.astimezone(UTC)
+        return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
     if isinstance(value, bytes):
         return {"type": "Buffer", "data": list(value)}
     raise TypeError(f"An answer cannot hold {type(value).__name__}")

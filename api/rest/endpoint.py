@@ -144,10 +144,13 @@ class Endpoint(Resource):  # type: ignore[misc]
         return Call(account, parameters)
 
 
+#: Headers that proxies add, as WSGI names them (PEP 3333).
+_FORWARDED = frozenset({"HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_VIA"})
+
+
 def peer() -> Peer:
     """Where the request comes from."""
-    forwarded = any(name in request.headers for name in ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via"))
-    return Peer(request.remote_addr or "", forwarded)
+    return Peer(request.remote_addr or "", not _FORWARDED.isdisjoint(request.environ))
 
 
 def _deed(method: str, response: Response) -> Deed:

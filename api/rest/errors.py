@@ -31,6 +31,7 @@ _STATUS: Mapping[type[errors.OrchestratorError], int] = {
     errors.NotOwnWorkty: 403,
     errors.NotEnoughFunds: 402,
     errors.TooManyRequests: 429,
+    errors.TooManyInstances: 409,
     errors.WorkflowEmpty: 409,
     errors.StateForbids: 409,
     errors.AlreadyAsked: 409,

@@ -73,9 +73,10 @@ class TokenService:
     def accept(self, token: str) -> Account:
         """The account of a token that is in force. Raises `InvalidCredentials`, `AccountRemoved`."""
         # One query for token, account and roles: it is part of every request.
-        key = {"_id": _digest(token), "expires": {"$gt": self._clock()}}
-        found = next(self._tokens.aggregate([{"$match": key}, *_WITH_ACCOUNT]), None)
-        if found is None or not secrets.compare_digest(found["mark"], _mark(found["account"])):
+        found = next(self._tokens.aggregate([{"$match": {"_id": _digest(token)}}, *_WITH_ACCOUNT]), None)
+        if found is None or found["expires"] <= self._clock():
+            raise InvalidCredentials
+        if not secrets.compare_digest(found["mark"], _mark(found["account"])):
             raise InvalidCredentials
         return self._accounts.acting(found["account"], found["roles"])
 

@@ -11,9 +11,12 @@ from pymongo.database import Database
 
 from orchestrator.accounts.account import Account
 from orchestrator.catalogue.service import PROPERTY, CatalogueService
-from orchestrator.errors import NotFound
+from orchestrator.errors import NotFound, ValidationFailed
 from orchestrator.selection import EVERYTHING, Record
 from orchestrator.values import Values, object_id
+
+#: Properties that a workty may have: an instance of it, which is read with hundreds of others, lists them all.
+MAX_PROPERTIES = 256
 
 
 class WorktyProperties:
@@ -37,10 +40,11 @@ class WorktyProperties:
         }
         values.done()
         self._properties.insert_one(found)
-        enlisted = self._workties.update_one({"_id": workty["_id"]}, {"$push": {"propertiesIds": found["_id"]}})
-        if not enlisted.matched_count:
+        room = {"_id": workty["_id"], f"propertiesIds.{MAX_PROPERTIES - 1}": {"$exists": False}}
+        if not self._workties.update_one(room, {"$push": {"propertiesIds": found["_id"]}}).matched_count:
             self._properties.delete_one({"_id": found["_id"]})
-            raise NotFound("workty")
+            self._catalogue.require(workty["_id"])
+            raise ValidationFailed([f"Path `propertiesIds` has {MAX_PROPERTIES} properties already, the most it may."])
         return EVERYTHING.pick(found, PROPERTY)
 
     def change(self, actor: Account, workty_id: str, property_id: str, body: Mapping[str, Any]) -> Record:

@@ -12,13 +12,17 @@ from pymongo.database import Database
 
 from orchestrator.accounts.account import Account
 from orchestrator.catalogue.service import PROPERTY, CatalogueService
-from orchestrator.errors import NotFound, NothingToUpdate, OrchestratorError, StateForbids
+from orchestrator.errors import NotFound, NothingToUpdate, OrchestratorError, StateForbids, TooManyInstances
 from orchestrator.selection import EVERYTHING, Record, Selection, View
 from orchestrator.values import TEXT_LIMIT, Values, object_id
 from orchestrator.workflows.positions import POSITION, Position
 from orchestrator.workflows.reading import Document, Reader
 from orchestrator.workflows.removal import Removal
 from orchestrator.workflows.runs import Runs
+
+#: Instances that a workflow may have: they and their workflow, or the run of them, are one document of the database,
+#: which has at most 16 MiB.
+MAX_INSTANCES = 500
 
 
 class InstanceService:
@@ -61,7 +65,7 @@ class InstanceService:
     def add(self, actor: Account, workflow_id: str, body: Mapping[str, Any], view: View = EVERYTHING) -> Record:
         """A new instance of a workty, with a copy of its properties, at the place that the body names.
 
-        Raises `Forbidden`, `NotFound`, `NotOwnWorkty`, `BadParameter`, `ValidationFailed`.
+        Raises `Forbidden`, `NotFound`, `NotOwnWorkty`, `BadParameter`, `ValidationFailed`, `TooManyInstances`.
         """
         actor.require("workflows", "update")
         values, position = Values(body), Position.of(body)
@@ -217,5 +221,7 @@ class InstanceService:
 
 
 def _with(ids: list[ObjectId], new: ObjectId, position: Position) -> list[ObjectId]:
+    if len(ids) >= MAX_INSTANCES:
+        raise TooManyInstances(MAX_INSTANCES)
     place = position.place(ids)
     return [*ids[:place], new, *ids[place:]]

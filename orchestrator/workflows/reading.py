@@ -52,20 +52,14 @@ Document = Mapping[str, Any]
 _KEY = "worktiesinstances"
 #: Where a workflow that was read with its instances has them.
 _INSTANCES = "instances"
-#: So many instances are read with their workflow: with the longest descriptions far from the 16 MiB of a document.
-_FEW = 500
-#: Those with more match nothing: every instance has a `workflowId`.
-_WITH_FEW_INSTANCES = (
-    {"$addFields": {_INSTANCES: {"$cond": [{"$lte": [{"$size": "$worktiesInstancesIds"}, _FEW]}, "$_id", None]}}},
-    {
-        "$lookup": {
-            "from": "workty_instances",
-            "localField": _INSTANCES,
-            "foreignField": "workflowId",
-            "as": _INSTANCES,
-        }
-    },
-)
+_WITH_INSTANCES = {
+    "$lookup": {
+        "from": "workty_instances",
+        "localField": "worktiesInstancesIds",
+        "foreignField": "_id",
+        "as": _INSTANCES,
+    }
+}
 
 
 class Reader:
@@ -92,11 +86,11 @@ class Reader:
         return found
 
     def select(self, matching: Mapping[str, Any], selection: Selection, view: View) -> list[Document]:
-        """Documents of workflows for `workflow_records`; with the instances that the view embeds, if they are few."""
+        """Documents of workflows for `workflow_records`; with the instances that the view embeds."""
         stages: list[Document] = [{"$match": matching}, {"$sort": dict(selection.mongo_sort())}]
         stages += [{"$skip": selection.skip}] if selection.skip else []
         stages += [{"$limit": selection.limit}] if selection.limit else []
-        stages += _WITH_FEW_INSTANCES if _embeds_instances(view) else ()
+        stages += [_WITH_INSTANCES] if _embeds_instances(view) else []
         return list(self._workflows.aggregate(stages))
 
     def instances_of(self, workflow: Document, ids: Iterable[ObjectId]) -> list[Record]:
@@ -138,9 +132,11 @@ class Reader:
 
     def _inside(self, workflows: Iterable[Document]) -> list[Record]:
         """All instances of the workflows, in no order; at most one query."""
-        read = [workflow.get(_INSTANCES, ()) for workflow in workflows]
-        missing = [w["_id"] for w in workflows if _INSTANCES not in w or len(w["worktiesInstancesIds"]) > _FEW]
-        found = self._instances.find({"workflowId": {"$in": missing}}).to_list() if missing else []
+        read = [workflow[_INSTANCES] for workflow in workflows if _INSTANCES in workflow]
+        missing = [
+            id_ for workflow in workflows if _INSTANCES not in workflow for id_ in workflow["worktiesInstancesIds"]
+        ]
+        found = self._instances.find({"_id": {"$in": missing}}).to_list() if missing else []
         return [*chain.from_iterable(read), *found]
 
     def _with_states(self, workflows: Iterable[Document], documents: list[Record]) -> list[Record]:

@@ -1,4 +1,4 @@
-"""Workflows with more instances than MongoDB puts into one document."""
+"""Workflows with as many and as long instances as there may be."""
 
 from __future__ import annotations
 
@@ -7,23 +7,31 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from orchestrator.values import TEXT_LIMIT
+from orchestrator.catalogue.properties import MAX_PROPERTIES
+from orchestrator.values import NAME_LIMIT, TEXT_LIMIT
+from orchestrator.workflows.instances import MAX_INSTANCES
 from tests.integration.rest.test_real_workflows import ann, server, world  # noqa: F401
 
 pytestmark = pytest.mark.real
 
-#: So many with the longest description are more than the 16 MiB of a document.
-MANY = 4200
+#: Of all characters it takes the most bytes.
+WIDE = "\N{SNAKE}"
 
 
-def test_a_list_embeds_more_instances_than_fit_into_one_document(world: Any, ann: Any) -> None:  # noqa: F811
+def test_a_list_of_workflows_embeds_all_instances_that_the_largest_workflow_may_have(world: Any, ann: Any) -> None:  # noqa: F811
     workflow = ann.post("/workflows", {"name": "long"}).get_json()["_id"]
     path = f"/workflows/{workflow}/worktiesInstances"
-    first = ann.post(path, {"worktyId": str(world.template("with-delay"))}).get_json()["_id"]
-    like = world.db["workty_instances"].find_one({"_id": ObjectId(first)}) | {"desc": "d" * TEXT_LIMIT}
-    others = [ObjectId() for _ in range(MANY)]
+    body = {"worktyId": str(world.template("with-delay")), "name": WIDE * NAME_LIMIT, "desc": WIDE * TEXT_LIMIT}
+    first = ObjectId(ann.post(path, body).get_json()["_id"])
+    like = world.db["workty_instances"].find_one({"_id": first})
+    like["propertiesIds"] = [ObjectId() for _ in range(MAX_PROPERTIES)]
+    others = [ObjectId() for _ in range(MAX_INSTANCES - 1)]
     world.db["workty_instances"].insert_many({**like, "_id": other} for other in others)
-    own = {"_id": ObjectId(workflow)}
-    world.db["workflows"].update_one(own, {"$push": {"worktiesInstancesIds": {"$each": others}}})
+    world.db["workflows"].update_one(
+        {"_id": ObjectId(workflow)}, {"$push": {"worktiesInstancesIds": {"$each": others}}}
+    )
     (found,) = ann.get("/workflows", embed="worktiesInstances").get_json()
-    assert [instance["_id"] for instance in found["worktiesInstancesIds"]] == [first, *map(str, others)]
+    assert [instance["_id"] for instance in found["worktiesInstancesIds"]] == [str(id_) for id_ in (first, *others)]
+    refused = ann.post(path, body)
+    assert (refused.status_code, refused.get_json()["error"]["code"]) == (409, 6)
+    assert world.db["workty_instances"].count_documents({}) == MAX_INSTANCES

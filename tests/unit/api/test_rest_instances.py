@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
+from orchestrator.workflows.instances import MAX_INSTANCES
+
 UNKNOWN = "5f" * 12
 
 
@@ -269,3 +271,13 @@ def test_a_property_of_another_instance_is_not_found(world: Any, ann: Any, bob: 
         assert code(ann.put(f"{path}/{one['_id']}/properties/{id_}", {"value": 1})) == (404, 2)
     assert code(bob.put(f"{path}/{one['_id']}/properties/{own}", {"value": 1})) == (404, 2)
     assert code(ann.put(f"{path}/{one['_id']}/properties/x", {})) == (400, "")
+
+
+def test_a_workflow_takes_no_more_instances_than_it_may_have(world: Any, ann: Any, workflow: str, path: str) -> None:
+    ids = [ObjectId() for _ in range(MAX_INSTANCES - 1)]
+    world.db["workflows"].update_one({"_id": ObjectId(workflow)}, {"$set": {"worktiesInstancesIds": ids}})
+    assert add(world, ann, path).status_code == 201
+    refused = add(world, ann, path)
+    assert (refused.status_code, refused.get_json()["error"]["code"]) == (409, 6)
+    assert refused.get_json()["error"]["message"].startswith("Max workflow instances limit")
+    assert world.db["workty_instances"].count_documents({"workflowId": ObjectId(workflow)}) == 1

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from bson import ObjectId
+
+from orchestrator.catalogue.properties import MAX_PROPERTIES
 
 UNKNOWN = "5f" * 12
 
@@ -117,3 +120,13 @@ def test_instances_that_exist_keep_their_own_properties(world: Any, ann: Any, to
     world.admin.delete(f"{tool}/properties/{made['_id']}")
     assert ann.get(path, embed="properties").get_json()[0]["propertiesIds"] == [copied]
     assert (copied["name"], copied["value"]) == ("p", 1)
+
+
+def test_a_workty_takes_no_more_properties_than_it_may_have(world: Any, tool: str) -> None:
+    ids = [ObjectId() for _ in range(MAX_PROPERTIES - 1)]
+    world.db["workties"].update_one({"_id": ObjectId(tool.rpartition("/")[2])}, {"$set": {"propertiesIds": ids}})
+    stored = world.db["workty_properties"].count_documents({})
+    assert added(world, tool)["name"] == "p"
+    refused = added(world, tool)["error"]["errors"]
+    assert refused == [{"message": "Path `propertiesIds` has 256 properties already, the most it may."}]
+    assert world.db["workty_properties"].count_documents({}) == stored + 1
