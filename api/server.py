@@ -19,6 +19,7 @@ from api.live.queue import LiveQueue
 from api.rest.api import add_rest
 from api.services import Services
 from api.settings import ApiSettings
+from orchestrator.errors import BadSettings
 
 log = logging.getLogger("workty.api")
 
@@ -39,6 +40,16 @@ def create_app(services: Services, settings: ApiSettings | None = None) -> tuple
         socketio.server.manager.initialize()
     add_connecting(socketio, services, chosen)
     return app, socketio
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises `BadSettings` if the address cannot be listened on, e.g. because it is in use."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        why = str(error.strerror).partition(" (while")[0]
+        problem = f"{host}:{port} cannot be listened on: {why}. Choose another --host or --port"
+        raise BadSettings([problem]) from error
 
 
 class ThreadedServer:
@@ -96,7 +107,7 @@ class _QuietHandler(WSGIRequestHandler):
 
 
 def serve_gunicorn(
-    make_app: Callable[[], Flask], host: str, port: int, threads: int, tls: tuple[str, str] | None = None
+    make_app: Callable[[], Flask], listener: socket.socket, threads: int, tls: tuple[str, str] | None = None
 ) -> None:
     """Serve with one gunicorn worker of `threads` threads until SIGTERM or SIGINT; then end within 5 s.
 
@@ -104,10 +115,11 @@ def serve_gunicorn(
 
     Args:
         make_app: makes the application, in the worker: connections and threads do not survive the fork.
+        listener: a socket that listens already, so that an address in use is known before anything else is done.
         tls: files with certificate and key, for HTTPS.
     """
     options = {
-        "bind": f"{host}:{port}",
+        "bind": f"fd://{listener.detach()}",
         "workers": 1,
         "worker_class": "gthread",
         "threads": threads,

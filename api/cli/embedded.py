@@ -5,7 +5,6 @@ For `workty up` and `workty demo`. Nothing is kept when it stops.
 
 from __future__ import annotations
 
-import socket
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 from api.cli.server import core_over, transport_settings
 from api.live.emitter import SocketEmitter
-from api.server import create_app, serve_threaded
+from api.server import create_app, listen, serve_threaded
 from api.services import assemble
 from orchestrator import broker
 from orchestrator.boards.store import INDEXES as BOARD_INDEXES
@@ -21,7 +20,7 @@ from orchestrator.catalogue.packages import PackageLinks, link_secret
 from orchestrator.core import Orchestrator, utc_now
 from orchestrator.database import create_indexes
 from orchestrator.embedded import embedded_database
-from orchestrator.errors import BadSettings, Unavailable
+from orchestrator.errors import Unavailable
 from orchestrator.runs.store import INDEXES as RUN_INDEXES
 from orchestrator.seed import Seeded, seed
 from orchestrator.settings import ServerSettings
@@ -31,16 +30,6 @@ from worker_agent.settings import AgentSettings
 BROKER = "memory://localhost/"
 BOARDS = 2
 SLOTS = 2
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises `BadSettings` if the address cannot be listened on, e.g. because it is in use."""
-    try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except OSError as error:
-        why = str(error.strerror).partition(" (while")[0]
-        problem = f"{host}:{port} cannot be listened on: {why}. Choose another --host or --port"
-        raise BadSettings([problem]) from error
 
 
 class EmbeddedStack:

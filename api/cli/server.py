@@ -16,7 +16,7 @@ from pymongo.errors import PyMongoError
 from api.cli.stopping import log_to_stderr, stop_on_signals
 from api.live.announcer import Announcer, Emit
 from api.live.emitter import QueueEmitter, SocketEmitter
-from api.server import create_app, serve_gunicorn
+from api.server import create_app, listen, serve_gunicorn
 from api.services import assemble
 from api.settings import ApiSettings
 from orchestrator import broker
@@ -42,6 +42,7 @@ def serve_api(environ: Mapping[str, str], threads: int) -> int:
     """Serve REST and the live API until SIGTERM; returns an exit code."""
     settings = load(environ, required=BOTH_URLS)
     tls = certificate(settings)
+    listener = listen(settings.host, settings.port)
     log_to_stderr(settings.log_level)
     database = prepared_database(settings)
     seeded = seed(database, settings.admin_email, settings.admin_password, utc_now())
@@ -49,7 +50,7 @@ def serve_api(environ: Mapping[str, str], threads: int) -> int:
         log.warning("First account %s, password (shown once): %s", settings.admin_email, seeded.generated_password)
     database.client.close()
     log.info("REST and live API: %s/api/v1", settings.public_url)
-    serve_gunicorn(lambda: web_application(settings), settings.host, settings.port, threads, tls)
+    serve_gunicorn(lambda: web_application(settings), listener, threads, tls)
     return 0
 
 

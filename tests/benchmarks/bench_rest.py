@@ -25,7 +25,7 @@ from bson import ObjectId
 from flask import Flask
 from flask_restx import Api, Resource
 
-from api.server import create_app, serve_gunicorn
+from api.server import create_app, listen, serve_gunicorn
 from api.services import Services, assemble
 from orchestrator.accounts.passwords import Passwords
 from orchestrator.boards.store import INDEXES as BOARD_INDEXES
@@ -113,7 +113,7 @@ def bare_app(url: str) -> Flask:
 def serve(which: str, url: str, port: int) -> None:
     """Serve one of the two until SIGTERM."""
     make = (lambda: create_app(services_over(url))[0]) if which == "ours" else (lambda: bare_app(url))
-    serve_gunicorn(make, "127.0.0.1", port, THREADS)
+    serve_gunicorn(make, listen("127.0.0.1", port), THREADS)
 
 
 @contextmanager

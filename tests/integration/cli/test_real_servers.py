@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import socket
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -32,6 +33,13 @@ def test_api_and_orchestrator_stop_at_once_though_a_client_listens(real_stack: R
             process = real_stack.processes[name]
             assert process.terminate(seconds=STOP_SECONDS) == 0, process.tail()
             assert "Traceback" not in process.log.read_text()
+
+
+def test_a_port_in_use_is_one_line(command: Command, urls: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        line = one_line(command("api", "--port", address.rpartition(":")[2], **urls), 2)
+    assert line == f"workty: {address} cannot be listened on: Address already in use. Choose another --host or --port"
 
 
 def test_a_name_in_use_is_one_line(command: Command, urls: dict[str, str]) -> None:

@@ -17,8 +17,6 @@ from orchestrator.database import connect
 from orchestrator.errors import TooLarge
 from orchestrator.payments.purchases import Purchases
 from tests.unit.api.conftest import World, new_world
-from tests.unit.api.permissions import ROWS
-from tests.unit.api.test_rest_permissions import SUBJECTS, ask, outcome
 
 pytestmark = pytest.mark.real
 
@@ -50,18 +48,6 @@ def priced(world: World) -> str:
     template = world.template("with-delay")
     world.db["workties"].update_one({"_id": ObjectId(template)}, {"$set": {"price": 90}})
     return template
-
-
-def test_everybody_gets_what_the_table_of_permissions_says(world: World) -> None:
-    for number, row in enumerate(ROWS):
-        owner, other = world.account(f"owner{number}"), world.account(f"other{number}")
-        for actor, expected in ((other, row.other), (world.admin, row.admin)):
-            ids = SUBJECTS[row.subject](world, owner)
-            if row.method == "POST" and "email" in row.body:
-                world.db["accounts"].delete_one({"email": row.body["email"]})
-            assert outcome(row, ask(world, actor, row, ids), ids) is expected, str(row)
-            if row.path == "/accounts/<id>":
-                world.admin.put(f"/accounts/{ids['id']}", {"removed": False})
 
 
 def test_many_buyers_with_the_same_money_buy_no_more_than_it_is_worth(world: World) -> None:

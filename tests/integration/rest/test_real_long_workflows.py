@@ -10,7 +10,6 @@ from bson import ObjectId
 from orchestrator.catalogue.properties import MAX_PROPERTIES
 from orchestrator.values import NAME_LIMIT, TEXT_LIMIT
 from orchestrator.workflows.instances import MAX_INSTANCES
-from tests.integration.rest.test_real_workflows import ann, server, world  # noqa: F401
 
 pytestmark = pytest.mark.real
 
@@ -18,7 +17,7 @@ pytestmark = pytest.mark.real
 WIDE = "\N{SNAKE}"
 
 
-def test_a_list_of_workflows_embeds_all_instances_that_the_largest_workflow_may_have(world: Any, ann: Any) -> None:  # noqa: F811
+def test_a_list_of_workflows_embeds_all_instances_that_the_largest_workflow_may_have(world: Any, ann: Any) -> None:
     workflow = ann.post("/workflows", {"name": "long"}).get_json()["_id"]
     path = f"/workflows/{workflow}/worktiesInstances"
     body = {"worktyId": str(world.template("with-delay")), "name": WIDE * NAME_LIMIT, "desc": WIDE * TEXT_LIMIT}

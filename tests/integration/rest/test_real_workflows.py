@@ -1,52 +1,15 @@
-"""Workflows, instances and worktys over REST on a real MongoDB: the tables of the embedded one, and true concurrency.
-
-Tables of values that are refused before anything is asked of the database are left out.
-"""
-
-# The tests and fixtures are collected by their names.
-# ruff: noqa: F403, F811
+"""Workflows, instances and worktys over REST on a real MongoDB: true concurrency, and indexes for every search."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from pymongo.database import Database
 
-from orchestrator.database import connect
-from tests.unit.api.conftest import Client, World, ann, bob, new_world  # noqa: F401
-from tests.unit.api.test_rest_instance_changes import *
-from tests.unit.api.test_rest_instances import *
-from tests.unit.api.test_rest_workty_code import *
-from tests.unit.api.test_rest_workty_editing import (  # noqa: F401
-    test_a_deleted_workty_leaves_nothing_in_any_workflow,
-    test_a_discount_is_percent_everywhere,
-    test_a_new_workty_has_the_defaults_of_the_contract,
-    test_every_field_of_a_workty_is_stored,
-    test_everything_a_workty_refers_to_can_be_embedded,
-    test_only_what_is_sent_is_changed,
-)
-from tests.unit.api.test_rest_workty_properties import *
+from tests.unit.api.conftest import Client, World
 
 pytestmark = pytest.mark.real
-
-
-@pytest.fixture(scope="module")
-def server(mongod: Any) -> Iterator[Database[dict[str, Any]]]:
-    """A database for all tests of this module: seeding one for each would take longer than the tests."""
-    db = connect(mongod.url("workty-rest-tables"))
-    yield db
-    db.client.drop_database(db.name)
-    db.client.close()
-
-
-@pytest.fixture
-def world(server: Database[dict[str, Any]]) -> World:
-    for name in server.list_collection_names():
-        server[name].delete_many({})
-    return new_world(server)
 
 
 def again(world: World, client: Client) -> Client:

@@ -18,14 +18,26 @@ import socketio
 from api.server import serve_threaded
 
 GUNICORN = """
-import sys
+import signal, sys, threading
 sys.path.insert(0, {folder!r})
 import conftest
-from api.server import serve_gunicorn
+from api.server import listen, serve_gunicorn
 world = conftest.new_world()
 issued = world.admin.post("/tokens").get_json()
 print(issued["accountId"], issued["token"], flush=True)
-serve_gunicorn(lambda: world.app, "127.0.0.1", {port}, threads=4)
+stopping = threading.Event()
+served = world.app.wsgi_app
+def make_app():
+    stop = signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, lambda *given: (stop(*given), stopping.set()))
+    world.app.wsgi_app = held
+    return world.app
+def held(environ, start_response):
+    if environ["PATH_INFO"] == "/healthz":
+        print("begun", flush=True)
+        stopping.wait(20)
+    return served(environ, start_response)
+serve_gunicorn(make_app, listen("127.0.0.1", {port}), threads=4)
 print("ended", flush=True)
 """
 
@@ -75,6 +87,26 @@ def test_gunicorn_ends_within_five_seconds_though_a_websocket_is_open() -> None:
         assert (rest.strip(), process.returncode) == ("ended", 0)
         assert time.monotonic() - began < 5
         client.disconnect()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_gunicorn_finishes_the_request_that_it_serves_before_it_ends() -> None:
+    port = _free_port()
+    script = GUNICORN.format(folder=str(Path(__file__).parent), port=port)
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        process.stdout.readline()
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        connection.request("GET", "/healthz")
+        assert process.stdout.readline() == "begun\n"
+        process.send_signal(signal.SIGTERM)
+        answer = connection.getresponse()
+        assert (answer.status, json.loads(answer.read())) == (200, {"status": "ok"})
+        connection.close()
+        assert (process.communicate(timeout=10)[0].strip(), process.returncode) == ("ended", 0)
     finally:
         process.kill()
         process.wait()
