@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,8 @@ import conftest
 from api.server import listen, serve_gunicorn
 world = conftest.new_world()
 issued = world.admin.post("/tokens").get_json()
-print(issued["accountId"], issued["token"], flush=True)
+listener = listen("127.0.0.1", 0)
+print(listener.getsockname()[1], issued["accountId"], issued["token"], flush=True)
 stopping = threading.Event()
 served = world.app.wsgi_app
 def make_app():
@@ -37,7 +40,7 @@ def held(environ, start_response):
         print("begun", flush=True)
         stopping.wait(20)
     return served(environ, start_response)
-serve_gunicorn(make_app, listen("127.0.0.1", {port}), threads=4)
+serve_gunicorn(make_app, listener, threads=4)
 print("ended", flush=True)
 """
 
@@ -45,7 +48,7 @@ print("ended", flush=True)
 def test_threads_answer_in_http_1_1(world: Any) -> None:
     server = serve_threaded(world.app, socket.create_server(("127.0.0.1", 0)))
     try:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
+        connection = HTTPConnection("127.0.0.1", server.port, timeout=5)
         connection.request("GET", "/healthz")
         answer = connection.getresponse()
         assert (answer.status, answer.version) == (200, 11)
@@ -63,21 +66,14 @@ def test_a_stopped_server_refuses_connections(world: Any) -> None:
 
 
 def test_gunicorn_ends_within_five_seconds_though_a_websocket_is_open() -> None:
-    port = _free_port()
-    script = GUNICORN.format(folder=str(Path(__file__).parent), port=port)
-    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        account, token = process.stdout.readline().split()
-        client = socketio.Client(
-            reconnection_attempts=200, reconnection_delay=0.05, reconnection_delay_max=0.05, randomization_factor=0
-        )
+    with gunicorn() as (process, port, account, token):
+        client = socketio.Client()
         client.connect(
             f"http://127.0.0.1:{port}",
             auth={"token": token},
             namespaces=[f"/{account}_workflows"],
             transports=["websocket"],
-            retry=True,
+            wait_timeout=30,
         )
         client.reconnection = False
         assert client.connected
@@ -87,19 +83,11 @@ def test_gunicorn_ends_within_five_seconds_though_a_websocket_is_open() -> None:
         assert (rest.strip(), process.returncode) == ("ended", 0)
         assert time.monotonic() - began < 5
         client.disconnect()
-    finally:
-        process.kill()
-        process.wait()
 
 
 def test_gunicorn_finishes_the_request_that_it_serves_before_it_ends() -> None:
-    port = _free_port()
-    script = GUNICORN.format(folder=str(Path(__file__).parent), port=port)
-    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
-    try:
+    with gunicorn() as (process, port, _, _), closing(HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
         assert process.stdout is not None
-        process.stdout.readline()
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         connection.request("GET", "/healthz")
         assert process.stdout.readline() == "begun\n"
         process.send_signal(signal.SIGTERM)
@@ -107,12 +95,16 @@ def test_gunicorn_finishes_the_request_that_it_serves_before_it_ends() -> None:
         assert (answer.status, json.loads(answer.read())) == (200, {"status": "ok"})
         connection.close()
         assert (process.communicate(timeout=10)[0].strip(), process.returncode) == ("ended", 0)
-    finally:
-        process.kill()
-        process.wait()
 
 
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+@contextmanager
+def gunicorn() -> Iterator[tuple[subprocess.Popen[str], int, str, str]]:
+    """A process that listens; its port, and an account with its token."""
+    script = GUNICORN.format(folder=str(Path(__file__).parent))
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            port, account, token = process.stdout.readline().split()
+            yield process, int(port), account, token
+        finally:
+            process.kill()
