@@ -1,10 +1,14 @@
-"""What the core tells clients live: changes of runs, in the core's own words. How it gets to them is `api`'s affair."""
+"""What the core tells clients live: runs, their output, and changed entities, in the core's own words.
+
+How it gets to them is `api`'s affair.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Protocol
 
 
@@ -44,10 +48,59 @@ class ProgressMade:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class LogWritten:
+    """Lines that an attempt wrote, `{"at", "stream", "text"}` each; `seq` counts the log messages of a run from 1."""
+
+    account: str
+    workflow: str
+    run: str
+    instance: str
+    attempt: int
+    seq: int
+    lines: Sequence[Mapping[str, str]]
+
+
+class EntityKind(StrEnum):
+    """What a client may see change."""
+
+    ACCOUNT = "account"
+    WORKFLOW = "workflow"
+    WORKTY = "workty"
+    BOARD = "board"
+    PAYMENT = "payment"
+    UI_SETTINGS = "ui settings"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntityChange:
+    """An entity was added, changed or deleted. What it is now is read when it is told, so the newest comes last.
+
+    Attributes:
+        id: of the entity; for `UI_SETTINGS` that of their workflow.
+        owner: the account that it belongs to; None for boards, which belong to the installation.
+        asked_by: the account that asked for the change; None if nobody did.
+        request_id: with which it named its request, see `Account.request_id`.
+        deleted: whether it is gone.
+        instance: of a workflow: the instance that was added, changed or deleted.
+        instance_deleted: whether that instance is gone.
+    """
+
+    kind: EntityKind
+    id: str
+    owner: str | None
+    asked_by: str | None = None
+    request_id: str | int | float | None = None
+    deleted: bool = False
+    instance: str | None = None
+    instance_deleted: bool = False
+
+
 class Audience(Protocol):
     """Whoever is told what happens, e.g. the live clients behind a message queue.
 
-    Both methods return quickly and may raise `orchestrator.errors.Unavailable` when nothing can be told now.
+    All methods return quickly. Those about runs may raise `orchestrator.errors.Unavailable` when nothing can be told
+    now; changed entities are told as well as possible, and clients that miss one read it again when they reconnect.
     """
 
     def step_changed(self, change: StepChange) -> None:
@@ -55,6 +108,12 @@ class Audience(Protocol):
 
     def progressed(self, progress: ProgressMade) -> None:
         """Tell progress; it may be lost."""
+
+    def logged(self, written: LogWritten) -> None:
+        """Tell those who follow the run what it wrote."""
+
+    def entity_changed(self, change: EntityChange) -> None:
+        """Tell that an entity changed. Never raises."""
 
 
 class Nobody:
@@ -65,3 +124,9 @@ class Nobody:
 
     def progressed(self, progress: ProgressMade) -> None:
         """Drop the progress."""
+
+    def logged(self, written: LogWritten) -> None:
+        """Drop the lines."""
+
+    def entity_changed(self, change: EntityChange) -> None:
+        """Drop the change."""

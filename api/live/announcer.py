@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from orchestrator.live import ProgressMade, StepChange
+from orchestrator.live import EntityChange, LogWritten, ProgressMade, StepChange
 
 #: Sends an event with a payload (plain JSON) to every socket of a namespace.
 Emit = Callable[[str, Mapping[str, Any], str], None]
@@ -25,6 +25,13 @@ class Announcer:
     def progressed(self, progress: ProgressMade) -> None:
         """Emit `sv.workflow.progress`."""
         self._emit("sv.workflow.progress", progressed(progress), _namespace(progress.account))
+
+    def logged(self, written: LogWritten) -> None:
+        """Emit `sv.workflow.log`."""
+        self._emit("sv.workflow.log", logged(written), _namespace(written.account))
+
+    def entity_changed(self, change: EntityChange) -> None:
+        """Not told yet."""
 
 
 def changed(change: StepChange) -> dict[str, Any]:
@@ -73,6 +80,17 @@ def progressed(progress: ProgressMade) -> dict[str, Any]:
             "progress": progress.progress,
             "message": progress.message,
         },
+    }
+
+
+def logged(written: LogWritten) -> dict[str, Any]:
+    """The payload about lines of output (contract, section 6)."""
+    return {
+        "workflow": {"id": written.workflow},
+        "run": {"id": written.run},
+        "worktyInstance": {"id": written.instance, "attempt": written.attempt},
+        "logSeq": written.seq,
+        "lines": [dict(line) for line in written.lines],
     }
 
 

@@ -16,13 +16,17 @@ REGULAR = "regular"
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account that proved who it is, with what its roles allow: pairs of resource and permission."""
+    """An account that proved who it is, with what its roles allow: pairs of resource and permission.
+
+    `request_id` is the name that a live client gave its present request: messages about what comes of it carry it.
+    """
 
     id: ObjectId
     name: str
     email: str
     roles: frozenset[str]
     allows: frozenset[tuple[str, str]]
+    request_id: str | int | float | None = None
 
     @property
     def is_admin(self) -> bool:

@@ -15,7 +15,7 @@ from bson import ObjectId
 
 from orchestrator.core import build_core
 from orchestrator.embedded import embedded_database
-from orchestrator.live import ProgressMade, StepChange
+from orchestrator.live import EntityChange, LogWritten, ProgressMade, StepChange
 from orchestrator.runs.store import INDEXES, RunStore
 from orchestrator.runs.vocabulary import Run
 from workties import messages as m
@@ -53,6 +53,8 @@ class World:
         self.events: list[m.BoardEvent] = []
         self.changes: list[StepChange] = []
         self.progress: list[ProgressMade] = []
+        self.logs: list[LogWritten] = []
+        self.entities: list[EntityChange] = []
         self.crash_after: int | None = None
         self.broker_away = False
         self.core = build_core(self.database, self, self, self.link, clock=self.clock)
@@ -78,6 +80,12 @@ class World:
 
     def progressed(self, progress: ProgressMade) -> None:
         self.progress.append(progress)
+
+    def logged(self, written: LogWritten) -> None:
+        self.logs.append(written)
+
+    def entity_changed(self, change: EntityChange) -> None:
+        self.entities.append(change)
 
     def link(self, package: Any) -> m.Package:
         return m.Package(package.sha256, package.size, "http://server/package", "2026-01-01T00:00:00Z")
