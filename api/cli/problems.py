@@ -42,9 +42,10 @@ def client_problems(url: str = "") -> Iterator[None]:
     except BadUse as error:
         raise Problem(clean(str(error), keep="\n"), WRONG_USE) from error
     except Refused as error:
-        hint = f". Log in again: workty login {url}".rstrip() if error.status == 401 else ""
-        code = WRONG_USE if error.status in {400, 401, 404} else FAILED
-        raise Problem(clean(str(error)) + hint, code) from error
+        if error.status == 401:
+            message = f"{url} does not accept the login, or not any more. Log in again: workty login {url}"
+            raise Problem(message, WRONG_USE) from error
+        raise Problem(clean(str(error)), WRONG_USE if error.status in {400, 404} else FAILED) from error
 
 
 def client_extra() -> None:

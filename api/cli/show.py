@@ -6,10 +6,12 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, is_dataclass
+from datetime import datetime
 from typing import Any
 
 import click
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
@@ -17,6 +19,10 @@ from rich.text import Text
 
 #: Columns that are never folded or shortened.
 WHOLE = frozenset({"id", "run", "state"})
+#: What other columns get at least before a table counts as too wide, in characters: those with names, and the rest.
+NAME_COLUMNS, NAME, FOLDED = frozenset({"name", "workflow"}), 24, 10
+#: A width that is none.
+UNLIMITED = 100_000
 COLOURS = {"completed": "green", "failed": "red", "stopped": "red", "running": "cyan", "waiting": "yellow"}
 
 
@@ -61,21 +67,50 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, non
         click.echo(none, err=True)
         return
     console = plain_console()
+    widths = [max(cell_len(row[index].plain) for row in filled) for index in range(len(columns))]
+    least = [_least(name, width) for name, width in zip(columns, widths, strict=True)]
+    if console.is_terminal and sum(least) + 3 * len(columns) > console.width:
+        _print_blocks(console, columns, filled)
+        return
     table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False, header_style="bold")
-    for column in columns:
-        whole = column in WHOLE
-        longest = max(Measurement.get(console, console.options, row[columns.index(column)]).maximum for row in filled)
-        table.add_column(column, no_wrap=whole, overflow="fold", min_width=longest if whole else None)
+    for name, width in zip(columns, least, strict=True):
+        table.add_column(name, no_wrap=name in WHOLE, overflow="fold", min_width=max(width, len(name)))
     for row in filled:
         table.add_row(*row)
     if console.is_terminal:
         console.print(table)
         return
-    unlimited = console.options.update(max_width=100_000)
-    console.width = Measurement.get(console, unlimited, table).maximum
+    console.width = Measurement.get(console, console.options.update(max_width=UNLIMITED), table).maximum
     with console.capture() as captured:
         console.print(table)
     click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
+def _least(column: str, longest: int) -> int:
+    if column in WHOLE:
+        return longest
+    return min(longest, NAME if column in NAME_COLUMNS else FOLDED)
+
+
+def _print_blocks(console: Console, columns: Sequence[str], rows: Iterable[Sequence[Text]]) -> None:
+    """For terminals too narrow for a table: the fields of a row below each other."""
+    for row in rows:
+        for name, cell in zip(columns, row, strict=True):
+            if cell.plain:
+                console.print(Text.assemble((f"{name}: ", "bold"), cell))
+        console.print()
+
+
+def moment_text(moment: str | None) -> str:
+    """A time of the server for people: UTC, to the second."""
+    return moment[:19].replace("T", " ") if moment else ""
+
+
+def duration_text(began: str | None, ended: str | None) -> str:
+    """What lies between two times, in seconds; "" if one is unknown."""
+    if not began or not ended:
+        return ""
+    return f"{(datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds():.1f} s"
 
 
 def _cell(value: object) -> Text:

@@ -36,7 +36,7 @@ def _list(names: str, read: Callable[[Client], list[Any]], row: Callable[[Any], 
         if json_:
             print_json(found)
         else:
-            print_table(names.split(), [row(entry) for entry in found], none="There are none.")
+            print_table(names.split(","), [row(entry) for entry in found], none="There are none.")
 
 
 @click.command()
@@ -48,7 +48,7 @@ def workties(json_: bool) -> None:
         properties = ", ".join(f"{p.name}={p.value}" for p in entry.properties)
         return [entry.id, entry.name, f"{entry.price / 100:.2f}" if entry.price else "free", properties, entry.desc]
 
-    _list("id name price properties description", lambda client: client.workties(), row, json_)
+    _list("id,name,price,properties,description", lambda client: client.workties(), row, json_)
 
 
 @click.command()
@@ -61,7 +61,7 @@ def workflows(json_: bool) -> None:
         told = [f"{states.count(state)} {state}" for state in dict.fromkeys(states)]
         return [entry.id, entry.name, len(states), ", ".join(told)]
 
-    _list("id name steps states", lambda client: client.workflows(), row, json_)
+    _list("id,name,steps,states", lambda client: client.workflows(), row, json_)
 
 
 @click.command()
@@ -75,10 +75,13 @@ def runs(workflow: str | None, limit: int, json_: bool) -> None:
     """
 
     def row(entry: Any) -> list[object]:
-        why = entry.waits_for.message if entry.waits_for else ""
-        return [entry.id, entry.name, entry.state, entry.board, entry.created, entry.finished or why]
+        from api.cli.show import duration_text, moment_text  # noqa: PLC0415
 
-    _list("run workflow state board created finished", lambda c: c.runs(workflow, limit=limit), row, json_)
+        why = entry.waits_for.message if entry.waits_for else ""
+        note = why or duration_text(entry.started, entry.finished)
+        return [entry.id, entry.name, entry.state, moment_text(entry.created), note]
+
+    _list("run,workflow,state,created (UTC),", lambda c: c.runs(workflow, limit=limit), row, json_)
 
 
 @click.command()
@@ -87,11 +90,13 @@ def boards(json_: bool) -> None:
     """List the boards of the installation (admins)."""
 
     def row(entry: Any) -> list[object]:
+        from api.cli.show import moment_text  # noqa: PLC0415
+
         state = f"{entry.state}{', disabled' if entry.disabled else ''}{', draining' if entry.draining else ''}"
         busy = f"{entry.slots_busy}/{entry.slots}"
-        return [entry.id, entry.name, state, busy, ", ".join(entry.labels), entry.last_seen]
+        return [entry.id, entry.name, state, busy, ", ".join(entry.labels), moment_text(entry.last_seen)]
 
-    _list("id name state busy labels seen", lambda client: client.boards(), row, json_)
+    _list("id,name,state,busy,labels,seen (UTC)", lambda client: client.boards(), row, json_)
 
 
 @click.command()
@@ -107,9 +112,9 @@ def run(workflow: str, follow: bool, logs: bool, json_: bool) -> None:
     A file's workflow is made, or changed to what the file says, before it runs. A paused run goes on. With --follow the
     exit code tells how it ended: 0 completed, 1 failed or stopped. Ctrl-c ends only the watching.
     """
-    from api.cli.starting import named_workflow  # noqa: PLC0415
-
     with _client() as client:
+        from api.cli.starting import named_workflow  # noqa: PLC0415
+
         found = named_workflow(client, workflow, tell=not json_)
         if follow or logs:
             _run_and_follow(client, found, logs=logs, json_=json_)
@@ -163,9 +168,9 @@ def logs(run_: str, follow: bool, json_: bool) -> None:
 
     RUN is a run's id, or a workflow, which means its latest run.
     """
-    from api.cli.logs import find_run, print_log, print_log_live  # noqa: PLC0415
-
     with _client() as client:
+        from api.cli.logs import find_run, print_log, print_log_live  # noqa: PLC0415
+
         found = find_run(client, run_)
         if follow:
             with _interruptible(found.workflow):

@@ -178,7 +178,7 @@ class Following:
                 yield from merger.go_on()  # heard from its very beginning: nothing can have been missed
                 return
         for _ in range(TRIES):
-            merger.holding = True
+            merger.await_replay()
             answered = self._answers is not False and (yield from self._follow(merger))
             if not answered and self._connected:
                 yield from self._read(merger)

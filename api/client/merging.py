@@ -1,4 +1,4 @@
-"""Puts what is heard of one run in order: none twice, no gap, nothing while a replay is awaited. No I/O.
+"""Puts what is heard of one run in order: none twice, and none before one that is missing. No I/O.
 
 Changes and log messages are counted separately (live API contract, section 6), each from 1 without gaps.
 """
@@ -28,16 +28,20 @@ class Series(Generic[Counted]):
     def __init__(self) -> None:
         self.seq: int | None = 0
         self._held: dict[int, Counted] = {}
+        self._dropped = False
 
     def hold(self, message: Counted) -> None:
         """Keep a message until its turn, unless it was passed on already."""
-        fresh = message.seq is not None and (self.seq is None or message.seq > self.seq)
-        if fresh and message.seq is not None and len(self._held) < HELD_LIMIT:
+        if message.seq is None or (self.seq is not None and message.seq <= self.seq):
+            return
+        if len(self._held) < HELD_LIMIT or message.seq - 1 == self.seq:
             self._held.setdefault(message.seq, message)
+        else:
+            self._dropped = True
 
-    def next_ones(self) -> list[Counted]:
-        """Those whose turn it is, in order."""
-        if self.seq is None and self._held:
+    def next_ones(self, *, begin: bool = True) -> list[Counted]:
+        """Those whose turn it is, in order; with `begin` any may be the first where no number is known."""
+        if self.seq is None and self._held and begin:
             self.seq = min(self._held) - 1
         found = []
         while self.seq is not None and self.seq + 1 in self._held:
@@ -47,12 +51,17 @@ class Series(Generic[Counted]):
 
     @property
     def gap(self) -> bool:
-        """Whether one is held back because another is missing."""
-        return bool(self._held)
+        """Whether one is missing: a later one is held back, or there was no room for it."""
+        return bool(self._held) or self._dropped
+
+    def ask_again(self) -> None:
+        """What there was no room for is about to come again."""
+        self._dropped = False
 
     def rest(self) -> list[Counted]:
         """All that are held, in order: what is missing between them cannot be had."""
         found = [self._held.pop(number) for number in sorted(self._held)]
+        self._dropped = False
         self.seq = found[-1].seq if found else self.seq
         return found
 
@@ -75,7 +84,7 @@ class Merger:
         logs: whether log messages are wanted.
 
     Attributes:
-        holding: everything is held back until `go_on`.
+        holding: a replay is awaited, until `go_on`; only what is next by its number is passed on meanwhile.
         state: of the run, as it was passed on last; "" before that.
     """
 
@@ -113,7 +122,13 @@ class Merger:
             # Progress is not replayed, and makes sense only beside the state that it belongs to.
             fits = not self.holding and not self.ended and event.seq == self.changes.seq
             return [event] if fits else []
-        return [] if self.holding else self._due()
+        return self._due()
+
+    def await_replay(self) -> None:
+        """Hold back what is not next by its number."""
+        self.holding = True
+        self.changes.ask_again()
+        self.logs.ask_again()
 
     def snapshot(self, seq: int | None, run_state: str, steps: Sequence[Step], *, exact: bool = True) -> list[Event]:
         """Take in the present state; the steps that it tells something new of.
@@ -148,7 +163,8 @@ class Merger:
         return self._named(self.logs.rest())
 
     def _due(self) -> list[Event]:
-        return [*self._named(self.logs.next_ones()), *self._news(self.changes.next_ones())]
+        begin = not self.holding
+        return [*self._named(self.logs.next_ones(begin=begin)), *self._news(self.changes.next_ones(begin=begin))]
 
     def _news(self, changes: Iterable[StepChanged]) -> list[Event]:
         news: list[Event] = []
