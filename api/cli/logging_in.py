@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import click
 
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
 
 #: Most characters of a password (REST contract, section 1).
 PASSWORD_LIMIT = 1024
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @click.command()
@@ -117,6 +115,7 @@ def _ask(server: str, email: str | None, password_stdin: bool) -> tuple[str, str
 
 
 def _warn_if_open(server: str) -> None:
-    parts = urlsplit(server)
-    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+    from api.client.rest import is_loopback  # noqa: PLC0415
+
+    if server.startswith("http://") and not is_loopback(server):
         click.echo("workty: Not encrypted: others in the network can read the password. Use https if you can", err=True)

@@ -29,6 +29,11 @@ def server_url(text: str) -> str:
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/api/v1').rstrip('/')}"
 
 
+def is_loopback(url: str) -> bool:
+    """Whether a server is on this machine."""
+    return urlsplit(url).hostname in {"localhost", "127.0.0.1", "::1"}
+
+
 class Rest:
     """Speaks to one server as one account.
 
@@ -47,10 +52,9 @@ class Rest:
         self.timeout = timeout
         self._token = token
         self._session = requests.Session()
-        # The environment's proxies and certificates count; its .netrc does not, since every request has its own `auth`.
-        if ca_file is not None:
-            self._session.verify = ca_file
-            self._session.trust_env = False
+        # The environment's proxies and certificates count, but no proxy can reach this machine as this machine does. Its
+        # .netrc does not, since every request has its own `auth`.
+        self._session.trust_env = not is_loopback(self.url)
 
     @property
     def token(self) -> str:
@@ -104,6 +108,7 @@ class Rest:
                 auth=auth or _Bearer(self.token),
                 timeout=self.timeout,
                 allow_redirects=False,
+                verify=self.ca_file or True,
             )
         except (requests.RequestException, UnicodeError, OSError) as error:
             raise NotReachable(self.url, self._why(error)) from error

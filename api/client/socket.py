@@ -54,14 +54,24 @@ class LiveSocket:
         account_id: the account that the token belongs to.
         token: its bearer token.
         ca_file: certificates (PEM) to trust instead of the system's.
+        waiting_limit: messages that may wait to be read.
 
     Raises:
         NotReachable: nobody answers.
         Refused: the token is not accepted, status 401 or 403.
     """
 
-    def __init__(self, url: str, account_id: str, token: str, ca_file: str | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        account_id: str,
+        token: str,
+        ca_file: str | None = None,
+        *,
+        waiting_limit: int = WAITING_LIMIT,
+    ) -> None:
         self._url = url
+        self._limit = waiting_limit
         self._namespace = f"/{account_id}_workflows"
         self._heard: SimpleQueue[Message] = SimpleQueue()
         self._asked = 0
@@ -120,7 +130,7 @@ class LiveSocket:
 
     def _keep(self, event: str) -> Any:
         def keep(payload: object = None, *_: object) -> None:
-            if event != LOST and self._heard.qsize() >= WAITING_LIMIT:
+            if event != LOST and self._heard.qsize() >= self._limit:
                 self.overflowed = True
             else:
                 self._heard.put(Message(event, payload))
