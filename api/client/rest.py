@@ -52,8 +52,8 @@ class Rest:
         self.timeout = timeout
         self._token = token
         self._session = requests.Session()
-        # The environment's proxies and certificates count, but no proxy can reach this machine as this machine does. Its
-        # .netrc does not, since every request has its own `auth`.
+        # The environment's proxies and certificates count, but no proxy reaches this machine as it does itself. The
+        # environment's .netrc does not count: every request has its own `auth`.
         self._session.trust_env = not is_loopback(self.url)
 
     @property

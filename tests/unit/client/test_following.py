@@ -306,9 +306,9 @@ def test_messages_about_other_runs_and_other_changes_of_the_workflow_tell_nothin
 
 
 def test_messages_that_were_dropped_are_asked_for_again() -> None:
-    connection = StandIn(changed(2), answers=(replay(changed(1)), replay(changed(2), ended(3))))
+    connection = StandIn(changed(2), progressed(3), ended(4), answers=(replay(changed(1)), replay(changed(3))))
     connection.overflowed = True
-    assert outline(events_of(following(connection))) == ["1 running", "2 running", "3 completed"]
+    assert outline(events_of(following(connection))) == ["1 running", "2 running", "3 running", "50%", "4 completed"]
 
 
 def test_leaving_disconnects_and_ends_the_events() -> None:
