@@ -95,7 +95,7 @@ class PlainLines:
     def show(self, event: Event) -> None:
         """Print what an event tells, if it is worth a line."""
         match event:
-            case StepChanged(step=step) if not (event.snapshot and step.state == "initial"):
+            case StepChanged(step=step) if step.state != "initial":
                 click.echo(_change(step))
                 if step.state == "failed" and not self._logs:
                     for line in step.reason.last_output if step.reason else ():
