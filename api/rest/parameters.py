@@ -25,7 +25,7 @@ MAX_PER_PAGE = 250
 RESERVED = frozenset({"pretty", "fields", "sort", "per_page", "page_num", "count", "embed"})
 
 #: Never repeated to the client.
-SECRET = frozenset({"accountid", "password", "compressedcode", "authorization"})
+SECRET = frozenset({"accountid", "password", "compressedcode", "authorization", "token"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Parameters:
 
     def told(self) -> Any:
         """What an error repeats of them."""
-        return _without_secrets(self.merged)
+        return without_secrets(self.merged)
 
 
 def read_parameters(request: Request, path: Mapping[str, str], *, body: bool) -> Parameters:
@@ -211,9 +211,10 @@ def _date(text: str) -> date | None:
         return None
 
 
-def _without_secrets(value: Any) -> Any:
+def without_secrets(value: Any) -> Any:
+    """A value without the members that are never repeated to a client, at any depth."""
     if isinstance(value, dict):
-        return {name: _without_secrets(v) for name, v in value.items() if name.lower() not in SECRET}
+        return {name: without_secrets(v) for name, v in value.items() if name.lower() not in SECRET}
     if isinstance(value, list):
-        return [_without_secrets(entry) for entry in value]
+        return [without_secrets(entry) for entry in value]
     return value

@@ -19,11 +19,16 @@ from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from orchestrator.runs.documents import changes, effect_document, effect_from, run_document, run_from
-from orchestrator.runs.vocabulary import Decision, Effect, Run, StepState
+from orchestrator.runs.documents import changes, effect_document, effect_from, history_entry, run_document, run_from
+from orchestrator.runs.vocabulary import Announce, Decision, Effect, Run, StepState
 
 #: How long (seconds) a drainer may take before another process may carry out what is left.
 DRAIN_SECONDS = 5.0
+#: How many of a run's last changes of state are kept with it, for clients that missed some of them.
+KEPT_CHANGES = 500
+
+#: The engine decides without the history.
+_DECIDED = {"history": 0}
 
 INDEXES: Mapping[str, Sequence[IndexModel]] = {
     "runs": [
@@ -81,6 +86,7 @@ class RunStore:
         document["version"] = 1
         document["held"], document["active"] = False, True
         document["outbox"] = _numbered(decision.effects, 0)
+        document["history"] = _history(decision, now)
         try:
             self._runs.insert_one(document)
         except DuplicateKeyError:
@@ -89,12 +95,13 @@ class RunStore:
 
     def load(self, run_id: str) -> Stored | None:
         """The run as it is now; None if there is none."""
-        document = self._runs.find_one({"_id": ObjectId(run_id)}) if ObjectId.is_valid(run_id) else None
+        document = self._runs.find_one({"_id": ObjectId(run_id)}, _DECIDED) if ObjectId.is_valid(run_id) else None
         return None if document is None else _stored(document)
 
     def latest(self, workflow_id: str) -> Stored | None:
         """The latest run of a workflow, or None."""
-        document = self._runs.find_one({"workflowId": ObjectId(workflow_id)}, sort=[("number", DESCENDING)])
+        key = {"workflowId": ObjectId(workflow_id)}
+        document = self._runs.find_one(key, _DECIDED, sort=[("number", DESCENDING)])
         return None if document is None else _stored(document)
 
     def save(self, stored: Stored, decision: Decision, token: str, now: datetime) -> Stored | None:
@@ -113,6 +120,8 @@ class RunStore:
                 changed |= _drain(token, now, decision.effects, stored.numbered)
             changed["numbered"] = stored.numbered + len(decision.effects)
             update["$push"] = {"outbox": {"$each": _numbered(decision.effects, stored.numbered)}}
+            if history := _history(decision, now):
+                update["$push"]["history"] = {"$each": history, "$slice": -KEPT_CHANGES}
         document = self._runs.find_one_and_update(
             {"_id": ObjectId(stored.run.id), "version": stored.version, "drainer": stored.drainer},
             update,
@@ -135,7 +144,7 @@ class RunStore:
             return None
         last = max((number for number, _ in stored.outbox), default=0)
         document = self._runs.find_one_and_update(
-            key, {"$pull": {"outbox": {"n": {"$lte": last}}}}, return_document=ReturnDocument.AFTER
+            key, {"$pull": {"outbox": {"n": {"$lte": last}}}}, _DECIDED, return_document=ReturnDocument.AFTER
         )
         return None if document is None else _stored(document)
 
@@ -149,6 +158,7 @@ class RunStore:
         document = self._runs.find_one_and_update(
             {"_id": ObjectId(run_id), "draining": True, "drainUntil": {"$lte": now}},
             {"$set": {"drainer": token, "drainUntil": now + timedelta(seconds=DRAIN_SECONDS)}},
+            _DECIDED,
             return_document=ReturnDocument.AFTER,
         )
         return None if document is None else _stored(document)
@@ -170,12 +180,19 @@ class RunStore:
 
     def holding(self, board_id: str | None = None) -> list[Run]:
         """Every run that holds a slot, of any board or of this one."""
-        found = self._runs.find({"held": True} if board_id is None else {"held": True, "board.id": board_id})
+        key = {"held": True} if board_id is None else {"held": True, "board.id": board_id}
+        found = self._runs.find(key, _DECIDED)
         return [run_from(document) for document in found]
 
     def steps(self, run_ids: Sequence[ObjectId]) -> Mapping[ObjectId, Run]:
         """These runs, in one query."""
-        return {document["_id"]: run_from(document) for document in self._runs.find({"_id": {"$in": list(run_ids)}})}
+        found = self._runs.find({"_id": {"$in": list(run_ids)}}, _DECIDED)
+        return {document["_id"]: run_from(document) for document in found}
+
+    def told(self, run_id: ObjectId) -> tuple[Run, Sequence[Mapping[str, Any]]] | None:
+        """A run with its history, the last `KEPT_CHANGES` changes of state in order; None if there is no such run."""
+        document = self._runs.find_one({"_id": run_id})
+        return None if document is None else (run_from(document), document.get("history", ()))
 
     def active_with_workty(self, workty_id: str) -> list[str]:
         """Ids of the runs that have not ended and have still to run an instance of this workty."""
@@ -207,6 +224,12 @@ class RunStore:
     def served(self, ticket: int) -> None:
         """A run with this ticket has got its slot: new accounts join at its round."""
         self._queue.update_one({"_id": "served"}, {"$max": {"ticket": ticket}}, upsert=True)
+
+
+def _history(decision: Decision, now: datetime) -> list[dict[str, Any]]:
+    announced = [effect for effect in decision.effects if isinstance(effect, Announce)]
+    places = {step.instance: index for index, step in enumerate(decision.run.steps)} if announced else {}
+    return [history_entry(effect, places[effect.step["instance"]], now) for effect in announced]
 
 
 def _drain(token: str, now: datetime, effects: Sequence[Effect], numbered: int) -> dict[str, Any]:
