@@ -218,7 +218,7 @@ class Follows:
     def _catch_up(self, place: _Place) -> None:
         """Send what is between the place and what was held; then let live messages pass. Raises `TooSlow`."""
         for _ in range(MOST_TURNS):
-            if self._session.closed:
+            if not self._is_followed(place):
                 return
             if place.run is not None:
                 self._send_missed(place, place.run)
@@ -230,6 +230,10 @@ class Follows:
             for _, _, packet in place.held:
                 self._session.put(packet)
             place.held, place.catching_up = [], False
+
+    def _is_followed(self, place: _Place) -> bool:
+        """Whether the client is still there, and did not begin anew meanwhile."""
+        return not self._session.closed and self._places.get(place.workflow) is place
 
     def _pass_held(self, place: _Place) -> bool:
         """Send what was held, as far as nothing is missing; whether that was all."""
@@ -248,9 +252,10 @@ class Follows:
         if replay is not None and replay.changes is None:
             self._send_snapshot(place, keep_log=True)
         for change in (replay.changes if replay is not None else None) or ():
-            self._session.answer(CHANGED, payloads.changed(change))
+            if self._is_followed(place):
+                self._session.answer(CHANGED, payloads.changed(change))
             place.seq = change.seq
-        while page := self._history.log(run, place.log_seq, LOG_PAGE):
+        while self._is_followed(place) and (page := self._history.log(run, place.log_seq, LOG_PAGE)):
             for written in page:
                 self._session.answer(LOG, payloads.logged(written))
                 place.log_seq = written.seq
