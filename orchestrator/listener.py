@@ -1,6 +1,7 @@
-"""Reads the events queue in a thread: connects, gathers batches, hands them on, and knows whether the broker is heard.
+"""Reads a queue of boards' messages in a thread: connects, gathers batches, hands them on, and knows whether the broker
+is heard.
 
-What the events mean is `orchestrator.events`' affair.
+What the messages mean is the affair of whoever takes the batches.
 """
 
 from __future__ import annotations
@@ -12,10 +13,9 @@ from threading import Event, Thread
 from typing import Any
 
 from celery import Celery
-from kombu import Connection, Consumer
+from kombu import Connection, Consumer, Queue
 
-from orchestrator.broker import events_queue
-from orchestrator.events import Delivery
+from orchestrator.deliveries import Delivery
 
 log = logging.getLogger(__name__)
 
@@ -32,10 +32,11 @@ DEAF_SECONDS = 5.0
 
 
 class Listener:
-    """Consumes the events queue until stopped, across any loss of the connection.
+    """Consumes a queue until stopped, across any loss of the connection.
 
     Args:
         app: from `broker.server_app`.
+        queue: what to read, one that `declare` declares; it names the thread.
         apply: takes a batch of deliveries and acknowledges them; False if it could not, e.g. without database.
         declare: declares exchange and queues; called after each connect.
         clock: the moment, UTC.
@@ -44,17 +45,19 @@ class Listener:
     def __init__(
         self,
         app: Celery,
+        queue: Queue,
         apply: Callable[[Sequence[Delivery]], bool],
         declare: Callable[[Connection], None],
         clock: Callable[[], datetime],
     ) -> None:
         self._app = app
+        self._queue = queue
         self._apply = apply
         self._declare = declare
         self._clock = clock
         self._stopping = Event()
         self._connected = Event()
-        self._thread = Thread(target=self._run, name="events", daemon=True)
+        self._thread = Thread(target=self._run, name=queue.name, daemon=True)
         self._listening_since: datetime | None = None
         self._heard: datetime | None = None
         self._bytes = -1
@@ -63,13 +66,16 @@ class Listener:
         """Begin in a thread."""
         self._thread.start()
 
-    def stop(self, timeout: float = 5.0) -> None:
-        """Stop after the present batch; waits at most `timeout` seconds."""
+    def stop(self) -> None:
+        """Have it stop after the present batch; returns at once."""
         self._stopping.set()
+
+    def join(self, timeout: float) -> None:
+        """Wait at most `timeout` seconds until it has stopped."""
         self._thread.join(timeout)
 
     def wait_until_connected(self, timeout: float) -> bool:
-        """Whether events were being read within `timeout` seconds."""
+        """Whether the queue was being read within `timeout` seconds."""
         return self._connected.wait(timeout)
 
     def silent_since(self) -> datetime | None:
@@ -99,7 +105,7 @@ class Listener:
     def _consume(self, connection: Connection) -> None:
         waiting: list[Delivery] = []
         with connection.channel() as channel:
-            consumer = Consumer(channel, [events_queue()], on_message=waiting.append, prefetch_count=PREFETCH)
+            consumer = Consumer(channel, [self._queue], on_message=waiting.append, prefetch_count=PREFETCH)
             with consumer:
                 self._heard = self._listening_since = self._clock()
                 self._connected.set()

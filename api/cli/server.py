@@ -168,4 +168,4 @@ def core_over(
         url, ends = links.url(package.sha256, utc_now())
         return Package(package.sha256, package.size, url, ends.isoformat())
 
-    return build_core(database, sender, Announcer(emit), link, timing=timing)
+    return build_core(database, sender, Announcer(emit), link, timing=timing, log_days=settings.log_days)
