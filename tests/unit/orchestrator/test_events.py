@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -13,28 +11,9 @@ from pymongo.errors import AutoReconnect
 
 from orchestrator.errors import Unavailable
 from orchestrator.events import EventHandler
+from tests.unit.orchestrator.deliveries import Sent, sent
 from tests.unit.orchestrator.runs.world import BoardModel, World
 from workties import messages as m
-
-
-@dataclass
-class Sent:
-    """A delivery as the broker makes it."""
-
-    body: str
-    properties: dict[str, Any] = field(default_factory=dict)
-    delivery_info: dict[str, Any] = field(default_factory=dict)
-    fate: str = "open"
-
-    @property
-    def payload(self) -> Any:
-        return json.loads(self.body)
-
-    def ack(self) -> None:
-        self.fate = "acknowledged"
-
-    def requeue(self) -> None:
-        self.fate = "given back"
 
 
 class Setting:
@@ -49,8 +28,7 @@ class Setting:
         self.kept.append((body, reason, key))
 
     def sent(self, event: m.BoardEvent, **properties: Any) -> Sent:
-        key = f"{event.board}.{event.kind}"
-        return Sent(json.dumps(m.encode(event)), {"user_id": event.board} | properties, {"routing_key": key})
+        return sent(event, **properties)
 
     def running(self) -> tuple[ObjectId, m.BoardEvent]:
         """A workflow whose only step is with the board, and the event that completes it."""
