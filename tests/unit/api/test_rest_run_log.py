@@ -2,48 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from bson import ObjectId
 
-from orchestrator.runs.logs import RunLogs
-from orchestrator.runs.store import RunStore
-from orchestrator.runs.vocabulary import BoardRef, Step, StepState
-from tests.unit.api.runs import step, stored
-from workties.messages import Log, LogLine
-
-BOARD = BoardRef("7e" * 12, "kitchen")
-BOARD_TIME = "2026-01-02T03:04:01.000Z"
-
-
-class Written:
-    """A run of two steps, `copy` and `send`, and what they wrote."""
-
-    def __init__(self, world: Any, client: Any) -> None:
-        self._world = world
-        self.copy, self.send = (step(name, StepState.RUNNING, attempt=1, board=BOARD) for name in ("copy", "send"))
-        self.run = stored(world, client, self.copy, self.send)
-        self._seq = 0
-
-    def add(self, wrote: Step, *texts: str, attempt: int = 1, dropped: int = 0) -> None:
-        """A message, a second after the one before."""
-        self._world.clock.pass_time(seconds=1)
-        self._seq += 1
-        message = Log(
-            id="m",
-            at=BOARD_TIME,
-            board=BOARD.id,
-            run=self.run,
-            instance=wrote.instance,
-            attempt=attempt,
-            seq=self._seq,
-            lines=tuple(LogLine(BOARD_TIME, "stdout", text) for text in texts),
-            dropped=dropped,
-        )
-        origin, now = RunStore(self._world.db).origins([self.run])[self.run], self._world.clock()
-        RunLogs(self._world.db).add(origin, [message], now, now + timedelta(days=30))
+from tests.unit.api.runs import BOARD_TIME, Written, stored
 
 
 @pytest.fixture

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from orchestrator.runs.vocabulary import BoardRef, RunState, StepReason, StepState
-from tests.unit.api.runs import step, stored
+from orchestrator.runs.vocabulary import RunState, StepReason, StepState
+from tests.unit.api.runs import BOARD, step, stored
 
 UNKNOWN = "5f" * 12
-BOARD = BoardRef("7e" * 12, "kitchen")
 
 
 def test_a_run_tells_how_each_step_went(world: Any, ann: Any) -> None:
