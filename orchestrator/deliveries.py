@@ -1,8 +1,8 @@
 """Messages of boards as the broker delivers them: checked, and settled once it is known what became of them.
 
 Nothing that was accepted is lost: a message is acknowledged after it was applied; one that cannot be used is kept in
-the dead-letter queue with the reason; while the database is away messages go back to the broker. What the messages mean
-is the affair of `orchestrator.events` and `orchestrator.log_events`.
+the dead-letter queue with the reason; while the database is away messages are left open, for the broker to deliver them
+again. What they mean is the affair of `orchestrator.events` and `orchestrator.log_events`.
 """
 
 from __future__ import annotations
@@ -42,9 +42,6 @@ class Delivery(Protocol):
     def ack(self) -> None:
         """It was applied or kept elsewhere."""
 
-    def requeue(self) -> None:
-        """Deliver it again."""
-
 
 @dataclass(frozen=True, slots=True)
 class Checked(Generic[E_co]):
@@ -78,7 +75,7 @@ def checked(delivery: Delivery, limit: int = MAX_BYTES) -> Checked[BoardEvent] |
 
 
 class Settling:
-    """Acknowledges deliveries, keeps them aside, or gives them back.
+    """Acknowledges deliveries, keeps them aside, or leaves them open.
 
     Args:
         dead_letter: keeps a message with a reason and its routing key; raises `Unavailable` if it cannot now.
@@ -90,12 +87,12 @@ class Settling:
     def settle(self, group: Sequence[Checked[E_co]], apply: Callable[[Sequence[E_co]], None]) -> bool:
         """Apply the events of a group together, and acknowledge them. Returns whether they were applied or kept aside.
 
-        False means that the database or the broker is away, and that deliveries were given back.
+        False means that the database or the broker is away, and that deliveries were left open.
         """
         try:
             apply([single.event for single in group])
         except (PyMongoError, Unavailable, Contended) as error:
-            self.give_back(group, error)
+            self.leave(group, error)
             return False
         except (OrchestratorError, ValueError, TypeError, LookupError) as error:
             if len(group) > 1:  # only the one that is to blame shall be kept aside
@@ -106,20 +103,17 @@ class Settling:
             single.delivery.ack()
         return True
 
-    def give_back(self, group: Sequence[Checked[BoardEvent]], error: Exception) -> None:
-        """Have the broker deliver a group again later; `error` says what is away."""
-        log.warning("%d events have to wait: %s", len(group), brief(error))
-        for single in group:
-            single.delivery.requeue()
+    def leave(self, group: Sequence[Checked[BoardEvent]], error: Exception) -> None:
+        """Leave a group open; `error` says what is away."""
+        log.warning("%d messages have to wait: %s", len(group), brief(error))
 
     def keep_aside(self, delivery: Delivery, reason: str) -> bool:
-        """Keep a delivery that cannot be used among the dead letters; False if it was given back instead."""
+        """Keep a delivery that cannot be used among the dead letters; False if it was left open instead."""
         key = str(delivery.delivery_info.get("routing_key"))
         log.warning("Message %s goes to the dead letters: %s", key, reason)
         try:
             self._dead_letter(_readable(delivery), reason, key)
         except Unavailable:
-            delivery.requeue()
             return False
         delivery.ack()
         return True

@@ -37,7 +37,7 @@ class EventHandler:
     def apply(self, deliveries: Sequence[Delivery]) -> bool:
         """Apply deliveries; those about one run in one decision. Returns whether all could be applied or kept.
 
-        False means that the database or the broker is away, and that some were given back to the broker.
+        False means that the database or the broker is away, and that some were left open.
         """
         runs: dict[str, list[Checked[messages.StepEvent]]] = {}
         fine = True

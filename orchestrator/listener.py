@@ -24,6 +24,8 @@ BATCH = 100
 PREFETCH = 200
 #: How long (seconds) one wait for a delivery takes before the connection is looked after.
 WAIT = 0.5
+#: How long (seconds) it waits after a batch that could not be applied.
+RETRY = 1.0
 #: AMQP heartbeat (seconds); the broker sends a frame each half of it.
 AMQP_HEARTBEAT = 4
 #: Without any byte from the broker, or with a queue that is never read to its end, for this long (seconds), the silence
@@ -37,7 +39,7 @@ class Listener:
     Args:
         app: from `broker.server_app`.
         queue: what to read, one that `declare` declares; it names the thread.
-        apply: takes a batch of deliveries and acknowledges them; False if it could not, e.g. without database.
+        apply: takes a batch of deliveries and acknowledges them; False if it left some open, e.g. without database.
         declare: declares exchange and queues; called after each connect.
         clock: the moment, UTC.
     """
@@ -103,18 +105,31 @@ class Listener:
                 self._connected.clear()
 
     def _consume(self, connection: Connection) -> None:
+        self._heard = self._listening_since = self._clock()
+        while not self._stopping.is_set():
+            with connection.channel() as channel:
+                self._read(connection, channel)
+            self._stopping.wait(RETRY)
+
+    def _read(self, connection: Connection, channel: Any) -> None:
+        """Read until stopped, or until a batch could not be applied.
+
+        What is open then goes back to the broker as the channel is closed, with what was sent ahead: all of it
+        together, so that messages keep their order, and that another reader may try.
+        """
         waiting: list[Delivery] = []
-        with connection.channel() as channel:
-            consumer = Consumer(channel, [self._queue], on_message=waiting.append, prefetch_count=PREFETCH)
-            with consumer:
-                self._heard = self._listening_since = self._clock()
-                self._connected.set()
-                while not self._stopping.is_set():
-                    read_all = self._gather(connection, waiting)
-                    if waiting and not self._apply(waiting):
-                        self._stopping.wait(1.0)
-                    waiting.clear()
-                    self._note_heard(connection, read_all)
+        # Not cancelled at its end: the next reader must not begin before the broker has back what is open here.
+        consumer = Consumer(channel, [self._queue], on_message=waiting.append, prefetch_count=PREFETCH)
+        consumer.consume()
+        self._connected.set()
+        while not self._stopping.is_set():
+            read_all = self._gather(connection, waiting)
+            if waiting and not self._apply(waiting):
+                if _bytes_received(connection) is None:  # without a wire, nobody notices that the channel closes
+                    consumer.recover(requeue=True)
+                return
+            waiting.clear()
+            self._note_heard(connection, read_all)
 
     def _gather(self, connection: Connection, waiting: list[Delivery]) -> bool:
         """Wait for a delivery and take what has come with it; whether nothing more was there."""

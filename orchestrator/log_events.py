@@ -32,7 +32,7 @@ class LogHandler:
     def apply(self, deliveries: Sequence[Delivery]) -> bool:
         """Keep the lines of deliveries, those of one run in one write. Returns whether all were kept, here or aside.
 
-        False means that the database or the broker is away, and that some were given back to the broker.
+        False means that the database or the broker is away, and that some were left open.
         """
         runs: dict[str, list[Checked[Log]]] = {}
         fine = True
@@ -47,7 +47,7 @@ class LogHandler:
         try:
             origins = self._keeper.origins(runs)
         except PyMongoError as error:
-            self._settling.give_back([found for group in runs.values() for found in group], error)
+            self._settling.leave([found for group in runs.values() for found in group], error)
             return False
         for run_id, group in runs.items():
             fine &= self._run(origins.get(run_id), group)

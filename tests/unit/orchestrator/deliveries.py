@@ -25,9 +25,6 @@ class Sent:
     def ack(self) -> None:
         self.fate = "acknowledged"
 
-    def requeue(self) -> None:
-        self.fate = "given back"
-
 
 def sent(event: messages.BoardEvent, **properties: Any) -> Sent:
     """The delivery of an event that its board has sent."""

@@ -1,4 +1,4 @@
-"""What happens to each message of lines that boards send: kept and told, kept aside, or given back to the broker."""
+"""What happens to each message of lines that boards send: kept and told, kept aside, or left open."""
 
 from __future__ import annotations
 
@@ -103,9 +103,7 @@ def test_lines_are_stored_though_nobody_can_be_told(
     ]
 
 
-def test_while_the_database_is_away_lines_go_back_to_the_broker(
-    setting: Setting, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_while_the_database_is_away_lines_are_left_open(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
     message = setting.wrote("one")
 
     def away(*_: Any) -> None:
@@ -114,7 +112,7 @@ def test_while_the_database_is_away_lines_go_back_to_the_broker(
     for place in ("origins", "keep"):
         with monkeypatch.context() as patched:
             patched.setattr(type(setting.world.core.logs), place, away)
-            assert setting.apply(message) == ["given back"]
+            assert setting.apply(message) == ["open"]
     assert setting.kept == []
     assert setting.apply(message) == ["acknowledged"]
     assert setting.texts() == ["one"]
