@@ -40,7 +40,10 @@ class LogKeeper:
         return self._runs.origins(run_ids)
 
     def keep(self, origin: Origin, messages: Sequence[Log]) -> None:
-        """Store messages of a run, for which `refusal` gave no reason, and tell them. Raises `Contended`."""
+        """Store messages of a run, for which `refusal` gave no reason, and tell them. Raises `Contended`.
+
+        What had been stored before is told again, with the same number: whoever stored it may have died before it told.
+        """
         now = self._clock()
         written = self._logs.add(origin, messages, now, now + self._kept)
         try:

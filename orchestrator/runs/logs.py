@@ -3,7 +3,8 @@
 One document of `run_logs` is one message of lines. Its `seq` counts the messages of its run (live API contract, section
 6: `logSeq`) from 1 without gaps: who stores a message takes the number after the last one, and a unique index lets only
 one have it. Another unique index, on what the board named the message by, stores a message that is delivered twice only
-once. A message is forgotten some days after it was stored; its number is not used again while a later one is kept.
+once. A message is forgotten some days after it was stored; only a run that goes on after all of its messages are gone
+begins at 1 again.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ class RunLogs:
             head = self._head(origin.id)
             if head.full:
                 found |= self._known(origin.id, waiting)
-                self._count_dropped(origin.id, waiting.values())
+                self._count_dropped(origin.id, head.seq, waiting.values())
                 return [found[seq] for seq in sorted(found)]
             documents = _numbered(origin, head, list(waiting.values()), now, expires)
             try:
@@ -113,9 +114,9 @@ class RunLogs:
         stored = [document for document in documents if waiting.pop(_key(document), None) is not None]
         return {document["seq"]: _written(document) for document in stored}
 
-    def _count_dropped(self, run_id: ObjectId, messages: Collection[Log]) -> None:
+    def _count_dropped(self, run_id: ObjectId, last: int, messages: Collection[Log]) -> None:
         if dropped := _lines(messages):
-            self._logs.update_one({"runId": run_id, "full": True}, {"$inc": {"dropped": dropped}})
+            self._logs.update_one({"runId": run_id, "seq": last}, {"$inc": {"dropped": dropped}})
 
     # --- reading
 

@@ -92,7 +92,7 @@ def test_fields_of_messages_are_chosen(ann: Any, written: Written) -> None:
 
 def test_without_a_length_of_the_page_a_list_of_messages_ends_at_250(world: Any, ann: Any, written: Written) -> None:
     [model] = world.db["run_logs"].find({"seq": 1}, {"_id": False})
-    world.db["run_logs"].insert_many([model | {"seq": seq, "boardSeq": seq} for seq in range(7, 301)])
+    world.db["run_logs"].insert_many([model | {"seq": seq, "boardSeq": seq} for seq in reversed(range(7, 301))])
     path = f"/runs/{written.run}/log"
     assert [message["seq"] for message in ann.get(path).get_json()] == list(range(1, 251))
     assert [message["seq"] for message in ann.get(path, since="250").get_json()] == list(range(251, 301))

@@ -168,9 +168,10 @@ def test_an_error_that_is_no_race_is_raised(writer: Writer) -> None:
         writer.add(message(1))
 
 
-def test_a_write_that_no_majority_confirmed_is_raised(writer: Writer) -> None:
+@pytest.mark.parametrize("beaten", [[], [{"index": 0, "code": 11000}]])
+def test_a_write_that_no_majority_confirmed_is_raised(writer: Writer, beaten: list[Any]) -> None:
     def unconfirmed(*_: Any) -> None:
-        raise BulkWriteError({"writeErrors": [], "writeConcernErrors": [{"code": 64}]})
+        raise BulkWriteError({"writeErrors": beaten, "writeConcernErrors": [{"code": 64}]})
 
     writer.before["insert_many"] = unconfirmed
     with pytest.raises(BulkWriteError):
@@ -254,8 +255,9 @@ def test_a_run_without_lines_has_an_empty_log(writer: Writer, run: str) -> None:
 
 
 def test_the_last_lines_are_read_across_messages_that_have_few_or_none(writer: Writer) -> None:
-    writer.add(message(1, "a", "b", "c"), message(2, "d"), Log(**fields(message(3, dropped=4)), lines=(), dropped=4))
-    writer.add(message(4, "e", instance=OTHER, attempt=3))
+    writer.add(message(1, "a", "b", "c"), message(2, "d"))
+    writer.add(*(Log(**fields(message(seq)), lines=(), dropped=4) for seq in range(3, 8)))
+    writer.add(message(8, "e", instance=OTHER, attempt=3))
     tail = writer.logs.tail(writer.origin.id, 4)
     assert [(line["text"], str(line["instance"]), line["attempt"]) for line in tail] == [
         ("b", INSTANCE, 1),
