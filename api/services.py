@@ -27,6 +27,7 @@ from orchestrator.live import NOBODY, Audience
 from orchestrator.payments.purchases import Purchases
 from orchestrator.payments.service import PaymentService
 from orchestrator.runs.history import RunHistory
+from orchestrator.runs.logs import RunLogs
 from orchestrator.runs.replay import Replays
 from orchestrator.runs.store import RunStore
 from orchestrator.workflows.instances import InstanceService
@@ -66,6 +67,7 @@ class Services:
     boards: BoardService
     history: RunHistory
     replays: Replays
+    logs: RunLogs
     board_states: Callable[[], Mapping[str, int]]
     broker: Broker
     kept_answers: KeptAnswers
@@ -113,6 +115,7 @@ def assemble(
         boards=BoardService(db, broker, fleet, clock),
         history=RunHistory(db),
         replays=Replays(RunStore(db)),
+        logs=RunLogs(db),
         board_states=BoardStore(db).states,
         broker=broker,
         kept_answers=KeptAnswers(db, clock),

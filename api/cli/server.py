@@ -175,4 +175,4 @@ def core_over(
         url, ends = links.url(package.sha256, utc_now())
         return Package(package.sha256, package.size, url, ends.isoformat())
 
-    return build_core(database, sender, audience, link, timing=timing)
+    return build_core(database, sender, audience, link, timing=timing, log_days=settings.log_days)

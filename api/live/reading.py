@@ -60,11 +60,12 @@ class LiveReader:
 
     def log(self, run: str, since: int, limit: int) -> Sequence[LogWritten]:
         """At most `limit` messages of output after the one numbered `since`."""
-        return ()
+        return self._services.logs.after(run, since, limit)
 
     def log_range(self, run: str) -> tuple[int, int]:
         """Numbers of the first message of output that is kept (1 without any), and of the last one (0)."""
-        return 1, 0
+        last = self._services.logs.last_seq(run)
+        return (self._services.logs.oldest_seq(run) if last else 1), last
 
     def snapshot(self, workflow: str) -> Payload | None:
         """A workflow with its run; None if it is gone."""

@@ -12,8 +12,8 @@ from typing import Any
 from bson import ObjectId
 from pymongo.database import Database
 
-from orchestrator.errors import NotFound, WorkflowEmpty
-from orchestrator.runs.engine import TRIES, Contended, Engine
+from orchestrator.errors import Contended, NotFound, WorkflowEmpty
+from orchestrator.runs.engine import TRIES, Engine
 from orchestrator.runs.snapshot import Snapshots
 from orchestrator.runs.store import RunStore, Stored
 from orchestrator.runs.vocabulary import (

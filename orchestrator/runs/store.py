@@ -4,7 +4,8 @@ The only module of the engine that knows the collection `runs`. A document is wr
 `version`. Its outbox is emptied by one process at a time, the *drainer*: whoever writes while nobody drains becomes it,
 and who writes while somebody drains leaves the effects to that one. So effects are carried out in the order of the
 decisions; a drainer that dies is followed by another one after `DRAIN_SECONDS`. Whether a run has not ended (`active`)
-and whether it has a slot (`held`) is stored for indexes that hold no history.
+and whether it has a slot (`held`) is stored for indexes that hold no history; `boards` are all that ever had
+an attempt.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pymongo.errors import DuplicateKeyError
 
 from orchestrator.runs.documents import changes, effect_document, effect_from, history_entry, run_document, run_from
 from orchestrator.runs.vocabulary import Announce, Decision, Effect, Run, StepState
+from orchestrator.values import is_id
 
 #: How long (seconds) a drainer may take before another process may carry out what is left.
 DRAIN_SECONDS = 5.0
@@ -48,6 +50,8 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
     ],
 }
 
+_ORIGIN = dict.fromkeys(("workflowId", "accountId", "boards", "steps.instance", "steps.attempt", "steps.board"), 1)
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -71,6 +75,25 @@ class Waiting:
     labels: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class OriginStep:
+    """A step as far as a board may speak of it: its last attempt, and the board that this went to."""
+
+    attempt: int
+    board: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Whose a run is, and who may speak of it: its steps by instance, and every board that ever had an attempt."""
+
+    id: ObjectId
+    workflow: ObjectId
+    account: ObjectId
+    steps: Mapping[str, OriginStep]
+    boards: frozenset[str]
+
+
 class RunStore:
     """The collection `runs`."""
 
@@ -85,6 +108,7 @@ class RunStore:
         document = run_document(decision.run) | _drain(drainer, now, decision.effects, 0)
         document["version"] = 1
         document["held"], document["active"] = False, True
+        document["boards"] = sorted(_boards(decision.run))
         document["outbox"] = _numbered(decision.effects, 0)
         document["history"] = _history(decision, now)
         try:
@@ -115,6 +139,8 @@ class RunStore:
         changed["held"], changed["active"] = decision.run.board is not None, not decision.run.state.final
         changed["version"] = stored.version + 1
         update: dict[str, Any] = {"$set": changed}
+        if joined := _boards(decision.run) - _boards(stored.run):
+            update["$addToSet"] = {"boards": {"$each": sorted(joined)}}
         if decision.effects or stored.outbox:
             if mine:
                 changed |= _drain(token, now, decision.effects, stored.numbered)
@@ -194,6 +220,11 @@ class RunStore:
         document = self._runs.find_one({"_id": run_id})
         return None if document is None else (run_from(document), document.get("history", ()))
 
+    def origins(self, run_ids: Iterable[str]) -> Mapping[str, Origin]:
+        """Of these runs those that exist, by their ids, in one query."""
+        ids = [ObjectId(run_id) for run_id in run_ids if is_id(run_id)]
+        return {str(document["_id"]): _origin(document) for document in self._runs.find({"_id": {"$in": ids}}, _ORIGIN)}
+
     def active_with_workty(self, workty_id: str) -> list[str]:
         """Ids of the runs that have not ended and have still to run an instance of this workty."""
         needing = {"program.id": workty_id, "state": {"$ne": StepState.COMPLETED.value}}
@@ -230,6 +261,22 @@ def _history(decision: Decision, now: datetime) -> list[dict[str, Any]]:
     announced = [effect for effect in decision.effects if isinstance(effect, Announce)]
     places = {step.instance: index for index, step in enumerate(decision.run.steps)} if announced else {}
     return [history_entry(effect, places[effect.step["instance"]], now) for effect in announced]
+
+
+def _boards(run: Run) -> frozenset[str]:
+    return frozenset(step.board.id for step in run.steps if step.board is not None)
+
+
+def _origin(document: Mapping[str, Any]) -> Origin:
+    return Origin(
+        id=document["_id"],
+        workflow=document["workflowId"],
+        account=document["accountId"],
+        steps={
+            step["instance"]: OriginStep(step["attempt"], (step["board"] or {}).get("id")) for step in document["steps"]
+        },
+        boards=frozenset(document.get("boards") or ()),
+    )
 
 
 def _drain(token: str, now: datetime, effects: Sequence[Effect], numbered: int) -> dict[str, Any]:
