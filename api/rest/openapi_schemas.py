@@ -90,6 +90,19 @@ STEP = record(
         "reason": REASON,
     }
 )
+CHANGE = record(
+    {
+        "seq": number(2, description="Counts the changes of the run; the last 500 are kept"),
+        "at": DATE,
+        "runState": STATE,
+        "instance": ID,
+        "state": {**STATE, "description": "Of the step, after the change"},
+        "attempt": number(1),
+        "board": BOARD,
+        "reason": REASON,
+    },
+    *("seq", "at", "runState", "instance", "state", "attempt"),
+)
 LINE: Mapping[str, Schema] = {
     "at": text(EXAMPLE_DATE, description="By the clock of the board"),
     "stream": text("stdout", enum=["stdout", "stderr", "log"]),
@@ -132,6 +145,7 @@ _FIELDS: Mapping[str, Schema] = {
     "board": BOARD,
     "waitsFor": REASON,
     "steps": listed(STEP),
+    "changes": listed(CHANGE),
     "lines": listed(record(LINE, *LINE)),
     "logTail": listed(record({"instance": ID, "attempt": number(1), **LINE}, *LINE)),
     "dropped": number(0, description="Lines that were not kept"),

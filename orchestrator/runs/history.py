@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pymongo import DESCENDING
@@ -33,7 +33,7 @@ RUN: Entity = {
 }
 
 #: One run also has its steps, and the last lines that they wrote.
-RUN_WITH_STEPS: Entity = {**RUN, "steps": Kind.OTHER, "logTail": Kind.OTHER}
+RUN_WITH_STEPS: Entity = {**RUN, "steps": Kind.OTHER, "changes": Kind.OTHER, "logTail": Kind.OTHER}
 TAIL_LINES = 20
 
 #: A message of lines that a step wrote; `at` is when it came, `name` that of the step.
@@ -80,11 +80,15 @@ class RunHistory:
         return [view.pick(_record(document), RUN) for document in found]
 
     def get(self, actor: Account, run_id: str, view: View = EVERYTHING) -> Record:
-        """One run with its steps and the last lines of its log. Raises `Forbidden`, `NotFound`."""
+        """One run with its steps, its last changes of state, and the last lines of its log.
+
+        Raises `Forbidden`, `NotFound`.
+        """
         document = self._owned(actor, run_id)
         steps = [_step(step) for step in document["steps"]]
         tail = self._logs.tail(document["_id"], TAIL_LINES) if view.has("logTail") else []
-        return view.pick(_record(document) | {"steps": steps, "logTail": tail}, RUN_WITH_STEPS)
+        changes = [_change(entry, document["steps"]) for entry in document.get("history", ())]
+        return view.pick(_record(document) | {"steps": steps, "changes": changes, "logTail": tail}, RUN_WITH_STEPS)
 
     def log(self, actor: Account, run_id: str, selection: Selection, view: View = EVERYTHING) -> list[Record]:
         """What the steps of a run wrote: the messages that are kept, in order unless sorted otherwise.
@@ -138,6 +142,22 @@ def _step(step: Document) -> Record:
             "progress": step["progress"],
             "output": None if step["output"] is None else json.loads(step["output"]),
             "reason": _reason(step["reason"]),
+        }
+    )
+
+
+def _change(entry: Document, steps: Sequence[Document]) -> Record:
+    """An entry of the history: what became of a run and one of its steps, in which attempt and on which board."""
+    return _without_none(
+        {
+            "seq": entry["seq"],
+            "at": entry["at"],
+            "runState": entry["runState"],
+            "instance": steps[entry["step"]]["instance"],
+            "state": entry["state"],
+            "attempt": entry["attempt"],
+            "board": _board(entry["board"]),
+            "reason": _reason(entry["reason"]),
         }
     )
 

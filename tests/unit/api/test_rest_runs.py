@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from orchestrator.runs.store import RunStore
+from orchestrator.runs.turn import Turn
 from orchestrator.runs.vocabulary import RunState, StepReason, StepState
 from tests.unit.api.runs import BOARD, step, stored
 
@@ -38,6 +40,7 @@ def test_a_run_tells_how_each_step_went(world: Any, ann: Any) -> None:
         "created": "2026-01-02T03:04:06.000Z",
         "started": moment,
         "finished": moment,
+        "changes": [],
         "logTail": [],
     }
     assert told == [
@@ -66,6 +69,30 @@ def test_a_run_tells_how_each_step_went(world: Any, ann: Any) -> None:
         },
         {"_id": steps[2].instance, "name": "tidy", **program, "state": "initial", "attempt": 0},
     ]
+
+
+def test_a_run_tells_its_changes_of_state_with_attempts_and_boards(world: Any, ann: Any) -> None:
+    copy = step("copy", StepState.WAITING)
+    run = stored(world, ann, copy)
+    engine_store = RunStore(world.db)
+    found = engine_store.load(run)
+    assert found is not None
+    turn = Turn(found.run, world.clock())
+    turn.change_run(board=BOARD)
+    turn.dispatch()
+    turn.begun()
+    turn.end("fail", reason=StepReason("exit", "The program ended with exit code 3", 3))
+    assert engine_store.save(found, turn.decision(), "token", world.clock()) is not None
+    told = ann.get(f"/runs/{run}").get_json()["changes"]
+    about = {"instance": copy.instance, "attempt": 1, "at": "2026-01-02T03:04:06.000Z"}
+    board = {"_id": BOARD.id, "name": "kitchen"}
+    assert told == [
+        {"seq": 1, "runState": "running", "state": "running", "board": board, **about},
+        {
+            "seq": 2, "runState": "failed", "state": "failed", "board": board, **about,
+            "reason": {"code": "exit", "message": "The program ended with exit code 3", "returnCode": 3},
+        },
+    ]  # fmt: skip
 
 
 def test_a_waiting_run_says_what_it_waits_for_in_lists_too(world: Any, ann: Any) -> None:
