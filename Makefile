@@ -29,6 +29,7 @@ types: install  ## Type check
 
 test: install  ## All tests; installs RabbitMQ, mongod's library and NodeJS where they are missing
 	./tests/setup.sh servers
+	./tests/setup.sh node $(VENV)
 	$(BIN)/pytest -n $(WORKERS) $(ARGS)
 
 test-unit: install  ## Only the tests that need no server
