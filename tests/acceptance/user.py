@@ -28,8 +28,8 @@ class User:
     def __init__(self, url: str, live_url: str | None = None) -> None:
         self._url = url
         self.email = f"{secrets.token_hex(6)}@mail.com"
-        self._login = (self.email, secrets.token_urlsafe(12))
-        account = {"name": "tester", "email": self.email, "password": self._login[1]}
+        self.login = (self.email, secrets.token_urlsafe(12))
+        account = {"name": "tester", "email": self.email, "password": self.login[1]}
         self.account_id = self.ask("POST", "/accounts", account, login=ADMIN)["_id"]
         self.messages: list[tuple[str, dict[str, Any]]] = []
         self._news = Condition()
@@ -58,7 +58,7 @@ class User:
     ) -> requests.Response:
         """A request; whatever the answer is."""
         return requests.request(
-            method, f"{self._url}/api/v1{path}", json=body, auth=login or self._login, timeout=REQUEST_SECONDS
+            method, f"{self._url}/api/v1{path}", json=body, auth=login or self.login, timeout=REQUEST_SECONDS
         )
 
     # --- workflows
