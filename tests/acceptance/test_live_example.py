@@ -28,11 +28,7 @@ def test_the_example_prints_what_happens_to_a_workflow(tmp_path: Path, new_user:
         with subprocess.Popen(
             ["node", "--input-type=module", "-e", example],
             cwd=NODE,
-            env={
-                "PATH": "/usr/bin:/bin:/usr/local/bin",
-                "WORKTY_URL": server.url,
-                "WORKTY_LOGIN": ":".join(user.login),
-            },
+            env=environ,
             stdout=subprocess.PIPE,
             text=True,
         ) as process:
