@@ -4,44 +4,47 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
 from time import monotonic
-from typing import Any
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 from rich.table import Table
 
-from api.cli.client import Client
 from api.cli.embedded import BOARDS, SLOTS, EmbeddedStack
+from api.cli.show import COLOURS
 from api.cli.stopping import log_to_stderr
+from api.cli.watching import Bars, reason_text, watch
+from api.client import Client, Definition, Event, Step, StepChanged, StepDefinition
+from api.client.models import FINAL
 from orchestrator.settings import ServerSettings
 
-#: Seconds after which a run that has not ended counts as stuck.
-PATIENCE = 60.0
-#: Name, workty and delay (seconds) of a step.
-Sample = tuple[str, str, float | None]
-FINAL = frozenset({"completed", "failed", "stopped"})
-COLOURS = {"completed": "green", "failed": "red", "running": "cyan", "waiting": "yellow"}
+#: Name, workty and properties of a step.
+Sample = tuple[str, str, Mapping[str, float]]
 
 
 @dataclass
 class ShownStep:
-    """A step as it is shown; `began` and `ended` are seconds of a steady clock."""
+    """A step as the summary shows it; `began` and `ended` are seconds of a steady clock."""
 
-    id: str
     name: str
     workty: str
-    task: TaskID
     state: str = "initial"
     board: str = ""
     attempt: int = 0
     reason: str = ""
     began: float | None = None
     ended: float | None = None
+
+    def note(self, step: Step, now: float) -> None:
+        """Note how the step is now."""
+        self.state, self.attempt, self.board = step.state, step.attempt, step.board or self.board
+        if step.state == "running":
+            self.began = self.began or now
+        if step.state in FINAL:
+            self.ended = now
+            self.reason = reason_text(step)
 
     def seconds(self) -> str:
         """How long it ran."""
@@ -52,12 +55,12 @@ def sample_steps() -> list[Sample]:
     """The steps; NodeJS ones only where node is."""
     node = "with-delay-node" if shutil.which("node") else "with-delay"
     return [
-        ("check tools", "without-delay", None),
-        ("warm oven", "with-delay", 1.5),
-        ("mix dough", node, 1.5),
-        ("bake", "with-delay", 2.0),
-        ("cool", node, 1.0),
-        ("serve", "without-delay", None),
+        ("check tools", "without-delay", {}),
+        ("warm oven", "with-delay", {"delay": 1.5}),
+        ("mix dough", node, {"delay": 1.5}),
+        ("bake", "with-delay", {"delay": 2.0}),
+        ("cool", node, {"delay": 1.0}),
+        ("serve", "without-delay", {}),
     ]
 
 
@@ -71,84 +74,37 @@ def run_demo() -> int:
     try:
         console.print(f"Starting Workty with {BOARDS} simulated boards of {SLOTS} slots each ...")
         stack.start()
-        return _run_sample(console, Client(stack.url, settings.admin_email, password))
+        return _run_sample(console, Client.login(stack.url, settings.admin_email, password))
     finally:
         stack.stop()
 
 
 def _run_sample(console: Console, admin: Client) -> int:
     account = {"name": "demo", "email": "demo@localhost", "password": secrets.token_urlsafe(16)}
-    admin.post("/accounts", account)
+    admin.rest.post("/accounts", account)
     admin.close()
-    client = Client(admin.url, account["email"], account["password"])
-    told: SimpleQueue[tuple[str, Mapping[str, Any]]] = SimpleQueue()
-    socket = client.follow(lambda event, payload: told.put((event, payload)))
-    try:
-        workflow = client.post("/workflows", {"name": "Bake bread", "desc": "A sample"})
-        with _bars(console) as progress:
-            steps = [_add(client, workflow["_id"], progress, sample) for sample in sample_steps()]
-            client.put(f"/workflows/{workflow['_id']}/running")
-            state = _watch(told, progress, {step.id: step for step in steps})
-    finally:
-        socket.disconnect()
-        client.close()
-    console.print(_summary(steps, state))
+    samples = sample_steps()
+    steps = [StepDefinition(workty, name, properties=values) for name, workty, values in samples]
+    with Client.login(admin.url, account["email"], account["password"]) as client:
+        made = client.apply(Definition("Bake bread", tuple(steps), "A sample"))
+        shown = {
+            instance.id: ShownStep(instance.name, workty)
+            for instance, (_, workty, _) in zip(client.workflow(made.workflow).instances, samples, strict=True)
+        }
+        notes = {id_: step.workty for id_, step in shown.items()}
+        with client.follow(made.workflow) as events:
+            run = client.run(made.workflow)
+            state = watch(_noted(events, shown), Bars(console, run.steps, notes))
+    console.print(_summary(list(shown.values()), state))
     return 0 if state == "completed" else 1
 
 
-def _bars(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.fields[step]:<16}"),
-        TextColumn("{task.fields[workty]:<16}", style="dim"),
-        BarColumn(bar_width=30),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[state]}"),
-        TextColumn("{task.fields[board]}", style="dim"),
-        console=console,
-    )
-
-
-def _add(client: Client, workflow_id: str, progress: Progress, sample: Sample) -> ShownStep:
-    name, workty, delay = sample
-    found = client.get("/workties", name=workty)[0]
-    instance = client.post(f"/workflows/{workflow_id}/worktiesInstances", {"worktyId": found["_id"], "name": name})
-    for entry in instance["propertiesIds"] if delay is not None else ():
-        path = f"/workflows/{workflow_id}/worktiesInstances/{instance['_id']}/properties/{entry['_id']}"
-        client.put(path, {"value": delay})
-    task = progress.add_task(name, total=1.0, step=name, workty=workty, state="initial", board="")
-    return ShownStep(instance["_id"], name, workty, task)
-
-
-def _watch(told: SimpleQueue[tuple[str, Mapping[str, Any]]], progress: Progress, steps: Mapping[str, ShownStep]) -> str:
-    """Show what is told until the run has ended; returns its final state, or `stuck`."""
-    deadline = monotonic() + PATIENCE
-    while (left := deadline - monotonic()) > 0:
-        try:
-            event, payload = told.get(timeout=left)
-        except Empty:
-            break
-        if event == "sv.workflow.progress":
-            found = payload["worktyInstance"]
-            progress.update(steps[found["id"]].task, completed=found["progress"])
-            continue
-        workflow = payload["workflow"]
-        _show(progress, steps[workflow["worktyInstance"]["id"]], workflow["worktyInstance"])
-        if workflow["run"]["state"] in FINAL:
-            return str(workflow["run"]["state"])
-    return "stuck"
-
-
-def _show(progress: Progress, step: ShownStep, found: Mapping[str, Any]) -> None:
-    step.state, step.attempt = found["state"], found["attempt"]
-    step.board = found["device"]["name"] if found["device"] else step.board
-    if step.state == "running":
-        step.began = step.began or monotonic()
-    if step.state in FINAL:
-        step.ended = monotonic()
-        step.reason = found["reason"]["message"] if found["reason"] else ""
-    colour = COLOURS.get(step.state, "white")
-    done = {"completed": found["progress"]} if found["progress"] is not None else {}
-    progress.update(step.task, state=f"[{colour}]{step.state:<9}", board=step.board, **done)
+def _noted(events: Iterable[Event], shown: Mapping[str, ShownStep]) -> Iterator[Event]:
+    """The same events, after what they tell was noted for the summary."""
+    for event in events:
+        if isinstance(event, StepChanged):
+            shown[event.step.id].note(event.step, monotonic())
+        yield event
 
 
 def _summary(steps: list[ShownStep], state: str) -> Table:

@@ -1,4 +1,4 @@
-"""`workty`: the commands, their options and exit codes (0 done, 1 failed, 2 usage or settings)."""
+"""`workty`: the commands, their options and exit codes (0 done, 1 failed, 2 usage or settings, 3 not reachable)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
-from typing import Any
+from typing import Any, ClassVar
 
 import click
+
+from api.cli.completing import completion
+from api.cli.logging_in import login, logout
+from api.cli.sections import Sections
+from api.cli.user import boards, logs, pause, resume, run, runs, stop, workflows, workties
 
 
 class _Problems(click.ClickException):
@@ -46,22 +51,34 @@ def _server_extra() -> None:
         ) from error
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(Sections):
+    sections: ClassVar = {
+        "Try it": ("demo", "up"),
+        "Run workflows": ("login", "workties", "workflows", "run", "runs", "logs", "pause", "resume", "stop", "logout"),
+        "Run the server": ("api", "orchestrator"),
+        "Run boards": ("board", "boards", "agent"),
+        "This program": ("completion",),
+    }
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("workty"), prog_name="workty")
 def main() -> None:
-    """Job orchestration for fleets of single-board computers.
+    """Job orchestration for fleets of single-board computers."""
 
-    Try it with nothing installed: workty demo, or workty up.
-    """
+
+for _command in (login, logout, workties, workflows, run, runs, logs, pause, resume, stop, boards, completion):
+    main.add_command(_command)
 
 
 @main.command()
 @click.option("--host", default=None, help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), default=None, help="Port; 0 takes a free one.  [default: 9999]")
 def up(host: str | None, port: int | None) -> None:
-    """Start everything in this process and leave it running: REST, live API, orchestrator, two simulated boards.
+    """Start server and simulated boards in one process.
 
-    Nothing is kept when it stops. The first account is WORKTY_ADMIN_EMAIL with WORKTY_ADMIN_PASSWORD.
+    REST, live API, orchestrator and two boards are left running; nothing is kept when they stop. The first account is
+    WORKTY_ADMIN_EMAIL with WORKTY_ADMIN_PASSWORD.
     """
     _server_extra()
     from api.cli.up import serve_embedded  # noqa: PLC0415
@@ -73,7 +90,7 @@ def up(host: str | None, port: int | None) -> None:
 
 @main.command()
 def demo() -> None:
-    """Run a sample workflow on simulated boards and watch it complete."""
+    """Run a sample workflow on simulated boards."""
     _server_extra()
     from api.cli.demo import run_demo  # noqa: PLC0415
 

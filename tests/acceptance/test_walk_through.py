@@ -29,7 +29,8 @@ def test_the_walk_through_works_as_it_is_written(tmp_path: Path) -> None:
     settings = dict(re.findall(r"(WORKTY_\w+)=(\S+)", start))
     assert start.split()[-2:] == ["make", "up"]
     with EmbeddedServer(tmp_path, settings) as server:
-        environ = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "SERVER": server.url}
+        path = f"{Path(WORKTY).parent}:{os.environ['PATH']}"
+        environ = {"PATH": path, "LANG": "C.UTF-8", "HOME": str(tmp_path), "SERVER": server.url}
         script = "set -eu\n" + "\n".join(steps) + "\nuntil states | grep -q stopped; do sleep 0.2; done\nstates"
         run = subprocess.run(
             ["bash", "-c", script],
@@ -43,6 +44,7 @@ def test_the_walk_through_works_as_it_is_written(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stderr
     assert '"error"' not in run.stdout
     assert "completed completed completed" in run.stderr.splitlines()
+    assert "Workflow 'nightly': completed" in run.stdout.splitlines()
     assert run.stdout.splitlines()[-1].split()[0] == "stopped"
 
 

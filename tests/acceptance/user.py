@@ -9,7 +9,7 @@ from typing import Any
 
 import requests
 
-from api.cli.client import OrderedSocket
+from api.client.socket import OrderedSocket
 from tests.servers.stack import ADMIN, REQUEST_SECONDS
 
 #: Seconds that a run may take on a slow and busy machine.

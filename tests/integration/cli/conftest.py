@@ -38,18 +38,20 @@ def environ(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 @pytest.fixture
 def command(environ: dict[str, str], tmp_path: Path) -> Command:
-    """`command("board", "add", "name", WORKTY_PORT="80")` runs a command to its end."""
+    """`command("board", "add", "name", WORKTY_PORT="80")` runs a command to its end; `stdin` is a file."""
 
-    def run(*arguments: str, **settings: str) -> Ended:
-        return subprocess.run(
-            [WORKTY, *arguments],
-            env=environ | settings,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_SECONDS,
-            check=False,
-        )
+    def run(*arguments: str, stdin: Path = Path(os.devnull), **settings: str) -> Ended:
+        with stdin.open("rb") as typed:
+            return subprocess.run(
+                [WORKTY, *arguments],
+                env=environ | settings,
+                cwd=tmp_path,
+                stdin=typed,
+                capture_output=True,
+                text=True,
+                timeout=COMMAND_SECONDS,
+                check=False,
+            )
 
     return run
 

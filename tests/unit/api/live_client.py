@@ -8,7 +8,7 @@ from typing import Any
 
 import socketio
 
-from api.cli.client import OrderedSocket
+from api.client.socket import OrderedSocket
 
 #: Seconds that something may take on a slow and busy machine.
 PATIENCE = 20.0

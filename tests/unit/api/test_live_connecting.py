@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 import socketio
 
-from api.cli.client import OrderedSocket
+from api.client.socket import OrderedSocket
 from api.live.channel import Channel
 from api.live.telling import Telling
 from api.server import ThreadedServer, create_app, serve_threaded

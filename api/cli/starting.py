@@ -1,0 +1,25 @@
+"""The workflow that a user names, or that a file describes."""
+
+from __future__ import annotations
+
+import click
+
+from api.cli.show import clean
+from api.client import Client, Workflow
+
+#: How files with definitions are called.
+SUFFIXES = (".yml", ".yaml")
+
+
+def named_workflow(client: Client, named: str, *, tell: bool) -> Workflow:
+    """The workflow with this name or id; that of a file is made, or changed to what the file says.
+
+    Says what was done to it if it is to `tell`. Raises `ClientError`.
+    """
+    if not named.endswith(SUFFIXES):
+        return client.workflow(named)
+    applied = client.apply(named)
+    if tell:
+        done = "is new" if applied.created else "was changed" if applied.changed else "is as described"
+        click.echo(f"Workflow '{clean(applied.name)}' {done}.")
+    return client.workflow(applied.workflow)

@@ -1,0 +1,39 @@
+"""Workty from users' own programs: REST and live API in one class. Imports nothing of the server.
+
+See docs/client.md for what it is like to use.
+"""
+
+from api.client.client import Client
+from api.client.definition import Definition, StepDefinition, parse_definition, read_definition
+from api.client.errors import BadDefinition, BadUse, ClientError, NotReachable, Refused
+from api.client.events import Connection, Event, LogLine, LogLines, Progress, StepChanged
+from api.client.following import Following
+from api.client.models import Board, Instance, Property, Reason, Run, Step, Workflow, Workty
+
+__all__ = [
+    "BadDefinition",
+    "BadUse",
+    "Board",
+    "Client",
+    "ClientError",
+    "Connection",
+    "Definition",
+    "Event",
+    "Following",
+    "Instance",
+    "LogLine",
+    "LogLines",
+    "NotReachable",
+    "Progress",
+    "Property",
+    "Reason",
+    "Refused",
+    "Run",
+    "Step",
+    "StepChanged",
+    "StepDefinition",
+    "Workflow",
+    "Workty",
+    "parse_definition",
+    "read_definition",
+]
