@@ -10,7 +10,7 @@ REQUIREMENTS := pyproject.toml constraints.txt
 WORKERS := $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 2 ? 2 : n > 4 ? 4 : n)))
 
 .DEFAULT_GOAL := help
-.PHONY: help venv install lint types test test-unit demo up bench-smoke bench-rest states lock clean
+.PHONY: help venv install lint types test test-unit demo up bench-smoke bench-rest bench-live states lock clean
 
 help:  ## This list
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -29,6 +29,7 @@ types: install  ## Type check
 
 test: install  ## All tests; installs RabbitMQ, mongod's library and NodeJS where they are missing
 	./tests/setup.sh servers
+	./tests/setup.sh node $(VENV)
 	$(BIN)/pytest -n $(WORKERS) $(ARGS)
 
 test-unit: install  ## Only the tests that need no server
@@ -48,6 +49,10 @@ bench-smoke: install  ## Steps a second of 200 workflows on the real servers, an
 bench-rest: install  ## Requests a second of REST beside a bare Flask-RESTX resource (ARGS="5" is seconds a turn)
 	./tests/setup.sh servers
 	$(BIN)/python -m tests.benchmarks.bench_rest $(ARGS)
+
+bench-live: install  ## Messages a second to 100 live clients beside a bare Flask-SocketIO (ARGS="30" is seconds)
+	./tests/setup.sh servers
+	$(BIN)/python -m tests.benchmarks.bench_live $(ARGS)
 
 states: install  ## Writes docs/states.md from the tables of the life cycles
 	$(BIN)/python -m orchestrator.runs.tables >docs/states.md

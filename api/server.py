@@ -14,8 +14,9 @@ from flask_socketio import SocketIO
 from gunicorn.app.base import BaseApplication
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from api.live.connecting import add_connecting
-from api.live.queue import LiveQueue
+from api.live.channel import Channel
+from api.live.server import LiveApi
+from api.live.telling import Telling
 from api.rest.api import add_rest
 from api.services import Services
 from api.settings import ApiSettings
@@ -23,22 +24,34 @@ from orchestrator.errors import BadSettings
 
 log = logging.getLogger("workty.api")
 
+#: Largest message of a live client, bytes (live API contract, section 2).
+MAX_MESSAGE = 1024 * 1024
 
-def create_app(services: Services, settings: ApiSettings | None = None) -> tuple[Flask, SocketIO]:
-    """The application with REST and live API, and its Socket.IO server."""
-    chosen = settings or ApiSettings()
+
+def create_app(
+    services: Services, settings: ApiSettings | None = None, telling: Telling | None = None
+) -> tuple[Flask, SocketIO]:
+    """The application with REST and live API, and its Socket.IO server.
+
+    Args:
+        telling: what the services' audience tells; it begins here. None where nothing is told.
+    """
+    chosen, telling = settings or ApiSettings(), telling or Telling(Channel())
+    channel, history = telling.channel, telling.begin(services)
     app = Flask("workty", static_folder=None)
     add_rest(app, services, chosen)
-    options: dict[str, Any] = {"client_manager": LiveQueue(chosen.message_queue)} if chosen.message_queue else {}
+    options: dict[str, Any] = {} if channel.queue is None else {"client_manager": channel.queue}
     if chosen.cors_origins:
         options["cors_allowed_origins"] = [chosen.public_url, *chosen.cors_origins]
-    socketio = SocketIO(app, namespaces="*", async_mode="threading", max_http_buffer_size=1024 * 1024, **options)
-    if (
-        chosen.message_queue
-    ):  # else the library begins to listen with the first client, who misses what is told meanwhile
+    # Requests of one client are handled one after another, by the thread that reads them.
+    options |= {"async_handlers": False, "max_http_buffer_size": MAX_MESSAGE}
+    socketio = SocketIO(app, namespaces="*", async_mode="threading", **options)
+    live = LiveApi(socketio, services, chosen, channel.hub, history=history, settle=telling.news.settle)
+    if channel.queue is not None:
+        channel.queue.missed = live.recheck
+        # Else the library begins to listen with the first client, who misses what is told meanwhile.
         socketio.server.manager_initialized = True
         socketio.server.manager.initialize()
-    add_connecting(socketio, services, chosen)
     return app, socketio
 
 

@@ -23,9 +23,13 @@ from orchestrator.catalogue.properties import WorktyProperties
 from orchestrator.catalogue.removal import WorktyRemoval
 from orchestrator.catalogue.service import CatalogueService
 from orchestrator.idempotency import KeptAnswers
+from orchestrator.live import NOBODY, Audience
 from orchestrator.payments.purchases import Purchases
 from orchestrator.payments.service import PaymentService
 from orchestrator.runs.history import RunHistory
+from orchestrator.runs.logs import RunLogs
+from orchestrator.runs.replay import Replays
+from orchestrator.runs.store import RunStore
 from orchestrator.workflows.instances import InstanceService
 from orchestrator.workflows.reading import Reader
 from orchestrator.workflows.removal import Removal
@@ -62,6 +66,8 @@ class Services:
     links: PackageLinks
     boards: BoardService
     history: RunHistory
+    replays: Replays
+    logs: RunLogs
     board_states: Callable[[], Mapping[str, int]]
     broker: Broker
     kept_answers: KeptAnswers
@@ -78,10 +84,14 @@ def assemble(
     *,
     broker: Broker,
     fleet: Consequences,
+    audience: Audience = NOBODY,
     name_email_login: bool = False,
     audit_days: float = 365,
 ) -> Services:
-    """All services on one database, one broker and one run engine; `fleet` is told what becomes of boards."""
+    """All services on one database, one broker and one run engine; `fleet` is told what becomes of boards.
+
+    `audience` is told what changes.
+    """
     passwords = passwords or Passwords(clock)
     accounts = AccountService(db, passwords, runs, clock)
     logins = LoginService(db, accounts, passwords, clock, by_name_and_email=name_email_login)
@@ -104,6 +114,8 @@ def assemble(
         links=links,
         boards=BoardService(db, broker, fleet, clock),
         history=RunHistory(db),
+        replays=Replays(RunStore(db)),
+        logs=RunLogs(db),
         board_states=BoardStore(db).states,
         broker=broker,
         kept_answers=KeptAnswers(db, clock),

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ApiSettings:
-    """`public_url` is the server as clients see it. `message_queue` (an AMQP URL) joins several processes.
+    """`public_url` is the server as clients see it.
 
     The others are those of `orchestrator.settings.ServerSettings`.
     """
 
     public_url: str = "http://127.0.0.1:9999"
-    message_queue: str | None = None
     cors_origins: tuple[str, ...] = ()
     rate_limit: str = "110 per second"
     rate_limit_storage: str = "memory://"

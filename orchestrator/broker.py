@@ -33,6 +33,9 @@ EVENT_KINDS = ("accepted", "refused", "state", "progress", "completed", "failed"
 KEPT_DEAD_LETTERS = {"x-max-length-bytes": 256 * 1024 * 1024}
 KEPT_LOGS = {"x-max-length-bytes": 64 * 1024 * 1024, "x-message-ttl": 24 * 3600 * 1000}
 
+#: One consumer gets all messages, in their order, and another takes its place when it goes.
+ONE_READER = {"x-single-active-consumer": True}
+
 #: Reply code of a mandatory message that no queue takes (AMQP 0-9-1, basic.return).
 NO_ROUTE = 312
 
@@ -66,7 +69,7 @@ def server_app(url: str) -> Celery:
 def declare(connection: Connection) -> None:
     """Declare the exchange and the queues that exist once. Idempotent."""
     exchange = Exchange(messages.EVENTS_EXCHANGE, "topic", durable=True)
-    events, logs = events_queue(), _bounded(LOGS_QUEUE, KEPT_LOGS)
+    events, logs = events_queue(), logs_queue()
     with connection.channel() as channel:
         exchange(channel).declare()
         for queue in (_bounded(DEAD_LETTERS_QUEUE, KEPT_DEAD_LETTERS), events, logs):
@@ -88,8 +91,13 @@ def events_queue() -> Queue:
     return _queue(EVENTS_QUEUE)
 
 
-def _bounded(name: str, bounds: Mapping[str, int]) -> Queue:
-    """A queue that is read by people, or by nobody yet, and may not fill the broker's disk: the oldest go first."""
+def logs_queue() -> Queue:
+    """The queue from which the orchestrator reads what steps wrote."""
+    return _bounded(LOGS_QUEUE, KEPT_LOGS | ONE_READER)
+
+
+def _bounded(name: str, bounds: Mapping[str, Any]) -> Queue:
+    """A queue that may be left unread, and may not fill the broker's disk: the oldest go first."""
     arguments = {"x-queue-type": "quorum", "x-overflow": "drop-head", **bounds}
     return Queue(name, exchange="", routing_key=name, durable=True, queue_arguments=arguments)
 

@@ -6,7 +6,7 @@ import logging
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
 from typing import Any
 
@@ -22,9 +22,12 @@ from orchestrator.errors import OrchestratorError, brief
 from orchestrator.events import EventHandler
 from orchestrator.listener import Listener
 from orchestrator.live import Audience
+from orchestrator.log_events import LogHandler
 from orchestrator.payments.purchases import Purchases
 from orchestrator.runs.effects import Boards, Effects, Links
 from orchestrator.runs.engine import Engine
+from orchestrator.runs.log_keeper import LogKeeper
+from orchestrator.runs.logs import RunLogs
 from orchestrator.runs.reconcile import Reconciler, Timing
 from orchestrator.runs.service import RunService
 from orchestrator.runs.snapshot import Snapshots
@@ -52,6 +55,7 @@ class Core:
     reconciler: Reconciler
     runs: RunService
     purchases: Purchases
+    logs: LogKeeper
     timing: Timing
     clock: Clock
 
@@ -64,6 +68,7 @@ def build_core(
     *,
     timing: Timing | None = None,
     clock: Clock = utc_now,
+    log_days: float = 30.0,
 ) -> Core:
     """Put the core together. Nothing is connected, declared or started.
 
@@ -71,6 +76,7 @@ def build_core(
         sender: the way down to boards, e.g. `broker.BoardSender`.
         audience: is told what happens.
         links: makes a signed, short-lived link for a stored package.
+        log_days: how long lines of output are kept.
     """
     timing = timing or Timing()
     store, boards = RunStore(database), BoardStore(database)
@@ -86,7 +92,8 @@ def build_core(
         engine=engine, effects=effects, runs=store, boards=boards, fleet=fleet, slots=slots, timing=timing, clock=clock
     )
     runs = RunService(database, store, engine, Snapshots(database), clock)
-    return Core(boards, engine, fleet, reconciler, runs, Purchases(database, clock), timing, clock)
+    logs = LogKeeper(RunLogs(database), store, audience, clock, timedelta(days=log_days))
+    return Core(boards, engine, fleet, reconciler, runs, Purchases(database, clock), logs, timing, clock)
 
 
 @dataclass(slots=True)
@@ -97,34 +104,39 @@ class Orchestrator:
     app: Celery
     sender: broker.BoardSender
     _stopping: Event = field(default_factory=Event)
-    _listener: Listener = field(init=False)
+    _events: Listener = field(init=False)
+    _logs: Listener = field(init=False)
     _sweeper: Thread = field(init=False)
 
     def __post_init__(self) -> None:
-        core = self.core
-        handler = EventHandler(core.engine, core.fleet, self.sender.dead_letter, core.clock)
-        self._listener = Listener(self.app, handler.apply, broker.declare, core.clock)
+        core, keep = self.core, self.sender.dead_letter
+        events, logs = EventHandler(core.engine, core.fleet, keep, core.clock), LogHandler(core.logs, keep)
+        self._events = Listener(self.app, broker.events_queue(), events.apply, broker.declare, core.clock)
+        self._logs = Listener(self.app, broker.logs_queue(), logs.apply, broker.declare, core.clock)
         self._sweeper = Thread(target=self._sweep, name="reconciler", daemon=True)
 
     def start(self) -> None:
-        """Start both threads and return at once."""
-        self._listener.start()
+        """Start all threads and return at once."""
+        self._events.start()
+        self._logs.start()
         self._sweeper.start()
 
     def wait_until_ready(self, timeout: float) -> bool:
         """Whether events are being read, within `timeout` seconds."""
-        return self._listener.wait_until_connected(timeout)
+        return self._events.wait_until_connected(timeout)
 
     def stop(self) -> None:
-        """Stop after what is being done now, within 5 s. What was not acknowledged is delivered again later."""
+        """Stop after what is being done now, within 5 s each. What was not acknowledged is delivered again later."""
         self._stopping.set()
-        self._listener.stop()
-        self._sweeper.join(timeout=5.0)
+        self._events.stop()
+        self._logs.stop()
+        for part in (self._events, self._logs, self._sweeper):
+            part.join(timeout=5.0)
 
     def _sweep(self) -> None:
         while not self._stopping.wait(self.core.timing.sweep.total_seconds()):
             try:
-                self.core.reconciler.sweep(self._listener.silent_since())
+                self.core.reconciler.sweep(self._events.silent_since())
                 self.core.purchases.finish_abandoned()
             except (PyMongoError, OrchestratorError) as error:
                 log.warning("A sweep was not finished: %s", brief(error))

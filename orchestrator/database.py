@@ -86,6 +86,11 @@ INDEXES: Indexes = {
         _index("by_creation", "created", "_id"),
     ),
     "tokens": (_index("account", "accountId"), _index("expiry", "expires", expireAfterSeconds=0)),
+    "run_logs": (
+        _index("in_order", "runId", "seq", unique=True),
+        _index("as_sent", "runId", "instance", "attempt", "board", "boardSeq", unique=True),
+        _index("expiry", "expires", expireAfterSeconds=0),
+    ),
     "idempotency": (_index("expiry", "expires", expireAfterSeconds=0),),
     "workflows": (_index("of_account", "accountId", "created", "_id"), _index("by_creation", "created", "_id")),
     "workty_instances": (_index("of_workflow", "workflowId"), _index("of_workty", "worktyId")),

@@ -151,6 +151,13 @@ class TooLarge(OrchestratorError):
         super().__init__("The size of document is too large")
 
 
+class Contended(OrchestratorError):
+    """A run was written by others each time this process tried; nothing was changed."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"Run {run_id} is being changed by too many at once. Try again")
+
+
 class Unavailable(OrchestratorError):
     """The database or the broker is away. Nothing was changed; try again after `retry_after` seconds."""
 

@@ -1,6 +1,7 @@
-"""Reads the events queue in a thread: connects, gathers batches, hands them on, and knows whether the broker is heard.
+"""Reads a queue of boards' messages in a thread: connects, gathers batches, hands them on, and knows whether the broker
+is heard.
 
-What the events mean is `orchestrator.events`' affair.
+What the messages mean is the affair of whoever takes the batches.
 """
 
 from __future__ import annotations
@@ -12,10 +13,9 @@ from threading import Event, Thread
 from typing import Any
 
 from celery import Celery
-from kombu import Connection, Consumer
+from kombu import Connection, Consumer, Queue
 
-from orchestrator.broker import events_queue
-from orchestrator.events import Delivery
+from orchestrator.deliveries import Delivery
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +24,8 @@ BATCH = 100
 PREFETCH = 200
 #: How long (seconds) one wait for a delivery takes before the connection is looked after.
 WAIT = 0.5
+#: How long (seconds) it waits after a batch that could not be applied.
+RETRY = 1.0
 #: AMQP heartbeat (seconds); the broker sends a frame each half of it.
 AMQP_HEARTBEAT = 4
 #: Without any byte from the broker, or with a queue that is never read to its end, for this long (seconds), the silence
@@ -32,11 +34,12 @@ DEAF_SECONDS = 5.0
 
 
 class Listener:
-    """Consumes the events queue until stopped, across any loss of the connection.
+    """Consumes a queue until stopped, across any loss of the connection.
 
     Args:
         app: from `broker.server_app`.
-        apply: takes a batch of deliveries and acknowledges them; False if it could not, e.g. without database.
+        queue: what to read, one that `declare` declares; it names the thread.
+        apply: takes a batch of deliveries and acknowledges them; False if it left some open, e.g. without database.
         declare: declares exchange and queues; called after each connect.
         clock: the moment, UTC.
     """
@@ -44,17 +47,19 @@ class Listener:
     def __init__(
         self,
         app: Celery,
+        queue: Queue,
         apply: Callable[[Sequence[Delivery]], bool],
         declare: Callable[[Connection], None],
         clock: Callable[[], datetime],
     ) -> None:
         self._app = app
+        self._queue = queue
         self._apply = apply
         self._declare = declare
         self._clock = clock
         self._stopping = Event()
         self._connected = Event()
-        self._thread = Thread(target=self._run, name="events", daemon=True)
+        self._thread = Thread(target=self._run, name=queue.name, daemon=True)
         self._listening_since: datetime | None = None
         self._heard: datetime | None = None
         self._bytes = -1
@@ -63,13 +68,16 @@ class Listener:
         """Begin in a thread."""
         self._thread.start()
 
-    def stop(self, timeout: float = 5.0) -> None:
-        """Stop after the present batch; waits at most `timeout` seconds."""
+    def stop(self) -> None:
+        """Have it stop after the present batch; returns at once."""
         self._stopping.set()
+
+    def join(self, timeout: float) -> None:
+        """Wait at most `timeout` seconds until it has stopped."""
         self._thread.join(timeout)
 
     def wait_until_connected(self, timeout: float) -> bool:
-        """Whether events were being read within `timeout` seconds."""
+        """Whether the queue was being read within `timeout` seconds."""
         return self._connected.wait(timeout)
 
     def silent_since(self) -> datetime | None:
@@ -97,18 +105,31 @@ class Listener:
                 self._connected.clear()
 
     def _consume(self, connection: Connection) -> None:
+        self._heard = self._listening_since = self._clock()
+        while not self._stopping.is_set():
+            with connection.channel() as channel:
+                self._read(connection, channel)
+            self._stopping.wait(RETRY)
+
+    def _read(self, connection: Connection, channel: Any) -> None:
+        """Read until stopped, or until a batch could not be applied.
+
+        What is open then goes back to the broker as the channel is closed, with what was sent ahead: all of it
+        together, so that messages keep their order, and that another reader may try.
+        """
         waiting: list[Delivery] = []
-        with connection.channel() as channel:
-            consumer = Consumer(channel, [events_queue()], on_message=waiting.append, prefetch_count=PREFETCH)
-            with consumer:
-                self._heard = self._listening_since = self._clock()
-                self._connected.set()
-                while not self._stopping.is_set():
-                    read_all = self._gather(connection, waiting)
-                    if waiting and not self._apply(waiting):
-                        self._stopping.wait(1.0)
-                    waiting.clear()
-                    self._note_heard(connection, read_all)
+        # Not cancelled at its end: the next reader must not begin before the broker has back what is open here.
+        consumer = Consumer(channel, [self._queue], on_message=waiting.append, prefetch_count=PREFETCH)
+        consumer.consume()
+        self._connected.set()
+        while not self._stopping.is_set():
+            read_all = self._gather(connection, waiting)
+            if waiting and not self._apply(waiting):
+                if _bytes_received(connection) is None:  # without a wire, nobody notices that the channel closes
+                    consumer.recover(requeue=True)
+                return
+            waiting.clear()
+            self._note_heard(connection, read_all)
 
     def _gather(self, connection: Connection, waiting: list[Delivery]) -> bool:
         """Wait for a delivery and take what has come with it; whether nothing more was there."""

@@ -130,3 +130,6 @@ class Nobody:
 
     def entity_changed(self, change: EntityChange) -> None:
         """Drop the change."""
+
+
+NOBODY = Nobody()

@@ -64,9 +64,12 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Records whose fields equal `where`, ordered by `sort`, `limit` of them (0 = all) after the first `skip`."""
+    """Records whose fields equal `where` and are greater than `above`, ordered by `sort`, `limit` of them (0 = all)
+    after the first `skip`.
+    """
 
     where: Mapping[str, Any] = field(default_factory=dict)
+    above: Mapping[str, int] = field(default_factory=dict)
     sort: Sort = ()
     skip: int = 0
     limit: int = 0
@@ -74,18 +77,20 @@ class Selection:
     @property
     def only_pages(self) -> bool:
         """Whether nothing but a page of the natural order is asked for."""
-        return not self.where and not self.sort
+        return not self.where and not self.above and not self.sort
 
     def mongo_filter(self, own: Mapping[str, Any]) -> Mapping[str, Any]:
         """The filter for MongoDB, for records that also fulfil `own`."""
-        if own.keys() & self.where.keys():
-            return {"$and": [own, self.where]}
-        return {**own, **self.where}
+        above = {name: {"$gt": number} for name, number in self.above.items()}
+        merged = {**own, **self.where, **above}
+        if len(merged) < len(own) + len(self.where) + len(above):
+            return {"$and": [part for part in (own, self.where, above) if part]}
+        return merged
 
-    def mongo_sort(self) -> list[tuple[str, int]]:
-        """The order for MongoDB, made total by the order of creation."""
+    def mongo_sort(self, natural: Sort = BY_CREATION) -> list[tuple[str, int]]:
+        """The order for MongoDB, made total by the `natural` one."""
         named = {name for name, _ in self.sort}
-        return [*self.sort, *((name, way) for name, way in BY_CREATION if name not in named)]
+        return [*self.sort, *((name, way) for name, way in natural if name not in named)]
 
     def page(self, records: Iterable[Any]) -> list[Any]:
         """The asked page of what is already in order."""
@@ -93,10 +98,15 @@ class Selection:
 
     def select(self, records: Iterable[Record]) -> list[Record]:
         """The same on records in memory, whose present order decides between equal ones."""
-        found = [record for record in records if all(record.get(name) == value for name, value in self.where.items())]
+        found = [record for record in records if self._fits(record)]
         for name, way in reversed(self.sort):
             found.sort(key=lambda record, name=name: _rank(record.get(name)), reverse=way < 0)  # type: ignore[misc]
         return self.page(found)
+
+    def _fits(self, record: Record) -> bool:
+        return all(record.get(name) == value for name, value in self.where.items()) and all(
+            name in record and record[name] > number for name, number in self.above.items()
+        )
 
 
 #: All fields, nothing embedded.

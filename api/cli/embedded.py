@@ -6,14 +6,12 @@ For `workty up` and `workty demo`. Nothing is kept when it stops.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from api.cli.server import core_over, transport_settings
-from api.live.emitter import SocketEmitter
+from api.cli.server import core_over, services_over, transport_settings
+from api.live.channel import Channel
+from api.live.telling import Telling
 from api.server import create_app, listen, serve_threaded
-from api.services import assemble
 from orchestrator import broker
 from orchestrator.boards.store import INDEXES as BOARD_INDEXES
 from orchestrator.catalogue.packages import PackageLinks, link_secret
@@ -51,24 +49,10 @@ class EmbeddedStack:
         sender = broker.BoardSender(app)
         sender.declare()
         links = PackageLinks(link_secret(database), self.url)
-
-        def emit(event: str, payload: Mapping[str, Any], namespace: str) -> None:
-            SocketEmitter(socketio).emit(event, payload, namespace)
-
-        core = core_over(database, sender, emit, links, settings)
-        web, socketio = create_app(
-            assemble(
-                database,
-                core.runs,
-                links,
-                utc_now,
-                broker=sender,
-                fleet=core.fleet,
-                name_email_login=settings.name_email_login,
-                audit_days=settings.audit_days,
-            ),
-            transport_settings(settings, self.url),
-        )
+        telling = Telling(Channel())
+        core = core_over(database, sender, telling.audience, links, settings)
+        services = services_over(core, database, sender, links, settings, telling.audience)
+        web, _ = create_app(services, transport_settings(settings, self.url), telling)
         self._orchestrator = Orchestrator(core, app, sender)
         boards = [core.boards.add(f"board-{number}", utc_now()) for number in range(1, BOARDS + 1)]
         for board in boards:

@@ -100,7 +100,7 @@ def demo() -> None:
 @main.command()
 @click.option("--host", default=None, help="Address to listen on.  [default: WORKTY_HOST or 127.0.0.1]")
 @click.option("--port", type=click.IntRange(1, 65535), default=None, help="Port.  [default: WORKTY_PORT or 9999]")
-@click.option("--threads", type=click.IntRange(4, 1024), default=64, show_default=True, help="One per open websocket.")
+@click.option("--threads", type=click.IntRange(4, 1024), default=256, show_default=True, help="One per open websocket.")
 def api(host: str | None, port: int | None, threads: int) -> None:
     """Serve REST and the live API. Needs WORKTY_AMQP_URL and WORKTY_MONGO_URL; any number may run."""
     _server_extra()

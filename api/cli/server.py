@@ -14,10 +14,10 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from api.cli.stopping import log_to_stderr, stop_on_signals
-from api.live.announcer import Announcer, Emit
-from api.live.emitter import QueueEmitter, SocketEmitter
+from api.live.channel import Channel
+from api.live.telling import Telling
 from api.server import create_app, listen, serve_gunicorn
-from api.services import assemble
+from api.services import Services, assemble
 from api.settings import ApiSettings
 from orchestrator import broker
 from orchestrator.boards.store import INDEXES as BOARD_INDEXES
@@ -25,6 +25,7 @@ from orchestrator.catalogue.packages import PackageLinks, link_secret
 from orchestrator.core import Core, Orchestrator, build_core, utc_now
 from orchestrator.database import connect, create_indexes
 from orchestrator.errors import BadSettings, Unavailable
+from orchestrator.live import Audience
 from orchestrator.runs.reconcile import Timing
 from orchestrator.runs.store import INDEXES as RUN_INDEXES
 from orchestrator.runs.vocabulary import StoredPackage
@@ -67,11 +68,10 @@ def certificate(settings: ServerSettings) -> tuple[str, str] | None:
     return settings.tls_cert, settings.tls_key
 
 
-def transport_settings(settings: ServerSettings, public_url: str, message_queue: str | None = None) -> ApiSettings:
+def transport_settings(settings: ServerSettings, public_url: str) -> ApiSettings:
     """What REST and live API have to be told."""
     return ApiSettings(
         public_url=public_url,
-        message_queue=message_queue,
         cors_origins=settings.cors_origins,
         rate_limit=settings.rate_limit,
         rate_limit_storage=settings.rate_limit_storage,
@@ -90,26 +90,32 @@ def web_application(settings: ServerSettings) -> Flask:
     except Unavailable as error:
         log.warning("%s; commands are stored and carried out later", error)
     links = PackageLinks(link_secret(database), settings.public_url)
+    telling = Telling(Channel(settings.amqp_url))
+    core = core_over(database, sender, telling.audience, links, settings)
+    services = services_over(core, database, sender, links, settings, telling.audience)
+    return create_app(services, transport_settings(settings, settings.public_url), telling)[0]
 
-    def emit(event: str, payload: Mapping[str, Any], namespace: str) -> None:
-        SocketEmitter(socketio).emit(event, payload, namespace)
 
-    core = core_over(database, sender, emit, links, settings)
-    api_settings = transport_settings(settings, settings.public_url, settings.amqp_url)
-    web, socketio = create_app(
-        assemble(
-            database,
-            core.runs,
-            links,
-            utc_now,
-            broker=sender,
-            fleet=core.fleet,
-            name_email_login=settings.name_email_login,
-            audit_days=settings.audit_days,
-        ),
-        api_settings,
+def services_over(  # noqa: PLR0917 - the parts of a process
+    core: Core,
+    database: Database[dict[str, Any]],
+    sender: broker.BoardSender,
+    links: PackageLinks,
+    settings: ServerSettings,
+    audience: Audience,
+) -> Services:
+    """The services of a process over its core."""
+    return assemble(
+        database,
+        core.runs,
+        links,
+        utc_now,
+        broker=sender,
+        fleet=core.fleet,
+        audience=audience,
+        name_email_login=settings.name_email_login,
+        audit_days=settings.audit_days,
     )
-    return web
 
 
 def serve_orchestrator(environ: Mapping[str, str]) -> int:
@@ -119,10 +125,11 @@ def serve_orchestrator(environ: Mapping[str, str]) -> int:
     stopping = stop_on_signals()
     database = prepared_database(settings)
     app = broker.server_app(str(settings.amqp_url))
-    emitter = QueueEmitter(str(settings.amqp_url))
+    telling = Telling(Channel(settings.amqp_url, serves=False))
     links = PackageLinks(link_secret(database), settings.public_url)
     sender = broker.BoardSender(app)
-    core = core_over(database, sender, emitter.emit, links, settings)
+    core = core_over(database, sender, telling.audience, links, settings)
+    telling.begin(services_over(core, database, sender, links, settings, telling.audience))
     orchestrator = Orchestrator(core, app, sender)
     orchestrator.start()
     threading.Thread(target=_tell_when_ready, args=(orchestrator,), name="ready", daemon=True).start()
@@ -154,11 +161,11 @@ def prepared_database(settings: ServerSettings) -> Database[dict[str, Any]]:
 def core_over(
     database: Database[dict[str, Any]],
     sender: broker.BoardSender,
-    emit: Emit,
+    audience: Audience,
     links: PackageLinks,
     settings: ServerSettings,
 ) -> Core:
-    """The core of a process, which tells what happens through `emit`."""
+    """The core of a process, which tells `audience` what happens."""
     timing = Timing(
         heartbeat=timedelta(seconds=settings.heartbeat_timeout_seconds),
         lost_after=timedelta(seconds=settings.lost_after_seconds),
@@ -168,4 +175,4 @@ def core_over(
         url, ends = links.url(package.sha256, utc_now())
         return Package(package.sha256, package.size, url, ends.isoformat())
 
-    return build_core(database, sender, Announcer(emit), link, timing=timing)
+    return build_core(database, sender, audience, link, timing=timing, log_days=settings.log_days)

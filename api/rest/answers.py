@@ -40,14 +40,15 @@ def compress(request: Request, response: Response) -> Response:
 
 def _json(data: Any, *, pretty: bool) -> bytes:
     try:
-        return orjson.dumps(data, _plain, _PRETTY if pretty else _PLAIN)
+        return orjson.dumps(data, plain, _PRETTY if pretty else _PLAIN)
     except orjson.JSONEncodeError:
         # Whole numbers of more than 64 bits, and halves of characters, which clients may have sent.
-        text = json.dumps(data, default=_plain, **({"indent": 2} if pretty else {"separators": (",", ":")}))
+        text = json.dumps(data, default=plain, **({"indent": 2} if pretty else {"separators": (",", ":")}))
         return text.encode() + b"\n"
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """An id, a date or bytes as the contract writes them. Raises `TypeError` for other values."""
     if isinstance(value, ObjectId):
         return str(value)
     if isinstance(value, datetime):

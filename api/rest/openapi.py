@@ -137,13 +137,13 @@ def _parameters(path: str, method: str, told: Operation) -> list[Document]:
         found.append(_parameter("Idempotency-Key", schema, what, place="header"))
     if method == "GET":
         found.append(_parameter("count", text("true"), "`true`: the header Records-count tells how many records"))
-    if told.form in {Form.LIST, Form.ONE} and told.selects:
+    if told.form in {Form.LIST, Form.ONE}:
         found.append(
             _parameter(
                 "fields", text("name"), "Fields to return, separated by commas; with a leading `-` all but these"
             )
         )
-    if told.form is Form.LIST and told.selects:
+    if told.form is Form.LIST:
         found += _list_parameters(told)
     if told.embed:
         keys = ", ".join(f"`{key}`" for key in told.embed)
@@ -162,7 +162,9 @@ def _list_parameters(told: Operation) -> list[Document]:
     ]
     return [
         _parameter("sort", text("-created"), "Fields separated by commas, descending with a leading `-`"),
-        _parameter("per_page", size, "Length of a page; 0 or absent: the whole list (instances: 10)"),
+        _parameter(
+            "per_page", size, "Length of a page; 0 or absent: the whole list (instances: 10, audit and log: 250)"
+        ),
         _parameter("page_num", page, "From 1"),
         *filters,
     ]

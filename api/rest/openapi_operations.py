@@ -33,7 +33,6 @@ class Operation:
         embed: keys of what may be embedded.
         errors: what special status codes mean here.
         query: further parameters of the query.
-        selects: whether a list knows filters, order, fields and pages.
     """
 
     form: Form
@@ -42,7 +41,6 @@ class Operation:
     embed: tuple[str, ...] = ()
     errors: Mapping[int, str] = field(default_factory=dict)
     query: Mapping[str, Schema] = field(default_factory=dict)
-    selects: bool = True
 
 
 _WORKFLOW = ("worktiesinstances", "account", *(f"worktiesinstances.{k}" for k in ("state", "properties", "workty")))
@@ -185,5 +183,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("/devices/<id>", "DELETE"): Operation(Form.DELETE),
     ("/runs", "GET"): Operation(Form.LIST, "Run"),
     ("/runs/<id>", "GET"): Operation(Form.ONE, "RunWithSteps"),
-    ("/runs/<id>/log", "GET"): Operation(Form.LIST, "StepLog", selects=False),
+    ("/runs/<id>/log", "GET"): Operation(
+        Form.LIST, "LogMessage", query={"since": number(0, minimum=0, description="Only messages of a higher `seq`")}
+    ),
 }

@@ -13,7 +13,7 @@ from orchestrator.audit.service import ENTRY
 from orchestrator.boards.service import DEVICE
 from orchestrator.catalogue.service import PROPERTY, WORKTY
 from orchestrator.payments.service import PAYMENT
-from orchestrator.runs.history import RUN, RUN_WITH_STEPS
+from orchestrator.runs.history import LOG_MESSAGE, RUN, RUN_WITH_STEPS
 from orchestrator.selection import Entity, Kind
 from orchestrator.workflows.reading import INSTANCE, WORKFLOW
 
@@ -34,6 +34,7 @@ RECORDS: Mapping[str, Entity] = {
     "Device": DEVICE,
     "Run": RUN,
     "RunWithSteps": RUN_WITH_STEPS,
+    "LogMessage": LOG_MESSAGE,
 }
 
 
@@ -89,6 +90,24 @@ STEP = record(
         "reason": REASON,
     }
 )
+CHANGE = record(
+    {
+        "seq": number(2, description="Counts the changes of the run; the last 500 are kept"),
+        "at": DATE,
+        "runState": STATE,
+        "instance": ID,
+        "state": {**STATE, "description": "Of the step, after the change"},
+        "attempt": number(1),
+        "board": BOARD,
+        "reason": REASON,
+    },
+    *("seq", "at", "runState", "instance", "state", "attempt"),
+)
+LINE: Mapping[str, Schema] = {
+    "at": text(EXAMPLE_DATE, description="By the clock of the board"),
+    "stream": text("stdout", enum=["stdout", "stderr", "log"]),
+    "text": text("12 photos copied"),
+}
 CODE: Schema = {
     "description": "A zip: base64 text, a list of bytes, or {type: Buffer, data: [...]}. Answers have the last form",
     "nullable": True,
@@ -126,6 +145,10 @@ _FIELDS: Mapping[str, Schema] = {
     "board": BOARD,
     "waitsFor": REASON,
     "steps": listed(STEP),
+    "changes": listed(CHANGE),
+    "lines": listed(record(LINE, *LINE)),
+    "logTail": listed(record({"instance": ID, "attempt": number(1), **LINE}, *LINE)),
+    "dropped": number(0, description="Lines that were not kept"),
     "state": STATE,
     "amount": number(250, description="Cents"),
     "price": number(150, description="Cents"),
@@ -153,20 +176,6 @@ _OTHERS: Mapping[str, Schema] = {
             record({"initialPassword": text("nW3...", description="Only if none was sent; told once")}),
         ]
     },
-    "StepLog": record(
-        {
-            "_id": {**ID, "description": "The instance's id"},
-            "name": text("copy"),
-            "state": text("failed"),
-            "attempt": number(1),
-            "lines": listed(text("no such file")),
-        },
-        "_id",
-        "name",
-        "state",
-        "attempt",
-        "lines",
-    ),
     "Error": record(
         {
             "error": record(

@@ -25,7 +25,7 @@ MAX_PER_PAGE = 250
 RESERVED = frozenset({"pretty", "fields", "sort", "per_page", "page_num", "count", "embed"})
 
 #: Never repeated to the client.
-SECRET = frozenset({"accountid", "password", "compressedcode", "authorization"})
+SECRET = frozenset({"accountid", "password", "compressedcode", "authorization", "token"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +59,21 @@ class Parameters:
         keys = frozenset(_names(embed.lower()))
         return _fields(self.query.get("fields", ""), keys) if fields else View(embed=keys)
 
-    def selection(self, entity: Entity, *, default_limit: int = 0) -> Selection:
-        """Which records of a list are wanted: filters, order and page."""
+    def selection(self, entity: Entity, *, default_limit: int = 0, since: str | None = None) -> Selection:
+        """Which records of a list are wanted: filters, order and page.
+
+        Args:
+            default_limit: length of a page where none is asked for; 0: everything.
+            since: name of the field that must be greater than the parameter `since`, if the list knows that one.
+        """
         limit = _whole(self.query, "per_page", least=0, most=MAX_PER_PAGE, default=0) or default_limit
         page = _whole(self.query, "page_num", least=1, most=None, default=1)
-        filters = {name: value for name, value in self.query.items() if name not in RESERVED}
+        reserved = RESERVED if since is None else RESERVED | {"since"}
+        filters = {name: value for name, value in self.query.items() if name not in reserved}
+        above = _whole(self.query, "since", least=0, most=None, default=0) if since is not None else 0
         return Selection(
             where={name: _filter(entity, name, text) for name, text in filters.items()},
+            above={since: above} if since is not None and above else {},
             sort=_sort(self.query.get("sort", ""), entity),
             skip=(page - 1) * limit,
             limit=limit,
@@ -73,7 +81,7 @@ class Parameters:
 
     def told(self) -> Any:
         """What an error repeats of them."""
-        return _without_secrets(self.merged)
+        return without_secrets(self.merged)
 
 
 def read_parameters(request: Request, path: Mapping[str, str], *, body: bool) -> Parameters:
@@ -211,9 +219,10 @@ def _date(text: str) -> date | None:
         return None
 
 
-def _without_secrets(value: Any) -> Any:
+def without_secrets(value: Any) -> Any:
+    """A value without the members that are never repeated to a client, at any depth."""
     if isinstance(value, dict):
-        return {name: _without_secrets(v) for name, v in value.items() if name.lower() not in SECRET}
+        return {name: without_secrets(v) for name, v in value.items() if name.lower() not in SECRET}
     if isinstance(value, list):
-        return [_without_secrets(entry) for entry in value]
+        return [without_secrets(entry) for entry in value]
     return value

@@ -7,7 +7,10 @@ from typing import ClassVar
 from flask import Response
 
 from api.rest.endpoint import Call, Endpoint, Needs
-from orchestrator.runs.history import RUN
+from orchestrator.runs.history import LOG_MESSAGE, RUN
+
+#: Messages of a log without `per_page`: there may be very many.
+PER_PAGE = 250
 
 
 class Runs(Endpoint):
@@ -27,7 +30,7 @@ class OneRun(Endpoint):
     needs: ClassVar[Needs] = {"GET": ("workflows", "view")}
 
     def get(self, call: Call) -> Response:
-        """Get a run with its steps and what it waits for."""
+        """Get a run with its steps, what it waits for, and the last 20 lines that its steps wrote."""
         return call.one(self.services.history.get(call.account, call.path["id"], call.parameters.view()))
 
 
@@ -37,5 +40,11 @@ class RunLog(Endpoint):
     needs: ClassVar[Needs] = {"GET": ("workflows", "view")}
 
     def get(self, call: Call) -> Response:
-        """Get the last lines of each step that failed."""
-        return call.listed(self.services.history.log(call.account, call.path["id"]))
+        """List what the steps of a run wrote, in order; without `per_page` 250 messages.
+
+        A message holds lines of one attempt of a step. `seq` counts the messages of the run from 1 without gaps; the
+        oldest ones go after a number of days. What goes beyond the bounds of a run is counted in `dropped` of the last
+        message, which says so.
+        """
+        selection = call.parameters.selection(LOG_MESSAGE, default_limit=PER_PAGE, since="seq")
+        return call.listed(self.services.history.log(call.account, call.path["id"], selection, call.parameters.view()))

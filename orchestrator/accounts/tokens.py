@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -15,7 +16,7 @@ from orchestrator.accounts.account import Account
 from orchestrator.accounts.login import LoginService
 from orchestrator.accounts.peer import Peer
 from orchestrator.accounts.service import AccountService
-from orchestrator.errors import InvalidCredentials, NotFound
+from orchestrator.errors import AccountRemoved, InvalidCredentials, NotFound
 
 #: How long a token lives.
 LIFETIME = timedelta(hours=24)
@@ -61,7 +62,7 @@ class TokenService:
         token, now = secrets.token_urlsafe(32), self._clock()
         self._tokens.insert_one(
             {
-                "_id": _digest(token),
+                "_id": digest_of(token),
                 "accountId": account.id,
                 "mark": _mark(document),
                 "created": now,
@@ -72,21 +73,39 @@ class TokenService:
 
     def accept(self, token: str) -> Account:
         """The account of a token that is in force. Raises `InvalidCredentials`, `AccountRemoved`."""
+        return self.accept_digest(digest_of(token))
+
+    def accept_digest(self, digest: str) -> Account:
+        """The same for somebody who keeps only the digest of the token."""
         # One query for token, account and roles: it is part of every request.
-        found = next(self._tokens.aggregate([{"$match": {"_id": _digest(token)}}, *_WITH_ACCOUNT]), None)
-        if found is None or found["expires"] <= self._clock():
+        found = next(self._tokens.aggregate([{"$match": {"_id": digest}}, *_WITH_ACCOUNT]), None)
+        if found is None:
+            raise InvalidCredentials
+        return self._account(found)
+
+    def in_force(self, digests: Collection[str]) -> dict[str, Account]:
+        """The accounts of those tokens that are in force, by digest; one query."""
+        accounts = {}
+        for found in self._tokens.aggregate([{"$match": {"_id": {"$in": list(digests)}}}, *_WITH_ACCOUNT]):
+            with suppress(InvalidCredentials, AccountRemoved):
+                accounts[found["_id"]] = self._account(found)
+        return accounts
+
+    def revoke(self, token: str) -> None:
+        """End a token. Raises `NotFound` if there is none such."""
+        if not self._tokens.delete_one({"_id": digest_of(token)}).deleted_count:
+            raise NotFound("token")
+
+    def _account(self, found: Mapping[str, Any]) -> Account:
+        if found["expires"] <= self._clock():
             raise InvalidCredentials
         if not secrets.compare_digest(found["mark"], _mark(found["account"])):
             raise InvalidCredentials
         return self._accounts.acting(found["account"], found["roles"])
 
-    def revoke(self, token: str) -> None:
-        """End a token. Raises `NotFound` if there is none such."""
-        if not self._tokens.delete_one({"_id": _digest(token)}).deleted_count:
-            raise NotFound("token")
 
-
-def _digest(token: str) -> str:
+def digest_of(token: str) -> str:
+    """What is stored of a token."""
     return sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
@@ -182,6 +183,34 @@ def effect_from(document: Mapping[str, Any]) -> Effect:
     if build is Announce:
         values["step"] = json.loads(values["step"])
     return build(**values)
+
+
+def history_entry(announced: Announce, place: int, now: datetime) -> Document:
+    """A change of state as it is kept in the history of its run; `place` is that of the step among the steps."""
+    told = {name: announced.step[name] for name in ("state", "attempt", "progress", "reason", "board")}
+    return {
+        "seq": announced.seq,
+        "at": now,
+        "runState": announced.run_state,
+        "step": place,
+        **told,
+        "started": announced.started,
+        "finished": announced.finished,
+    }
+
+
+def announced_from(entry: Mapping[str, Any], run: Run) -> Announce:
+    """The announcement that became an entry of the run's history. What never changes is taken from the run."""
+    step = step_view(run.steps[entry["step"]], None)
+    step |= {name: entry[name] for name in ("state", "attempt", "progress", "reason", "board")}
+    return Announce(
+        seq=entry["seq"],
+        run_state=entry["runState"],
+        step=step,
+        completed=entry["runState"] == RunState.COMPLETED.value,
+        started=entry["started"],
+        finished=entry["finished"],
+    )
 
 
 def _board_document(board: BoardRef | None) -> Document | None:

@@ -95,7 +95,7 @@ class Effects:
             case Instruct():
                 self.instruct(run.id, effect)
             case Announce():
-                self._audience.step_changed(_change(run, effect))
+                self._audience.step_changed(step_change(run, effect))
             case ReleaseSlot(board):
                 if run.board is None or run.board.id != board:  # else: carried out before, and leased again since
                     self._slots.release(board, run.id)
@@ -169,7 +169,8 @@ class Effects:
         )
 
 
-def _change(run: Run, effect: Announce) -> StepChange:
+def step_change(run: Run, effect: Announce) -> StepChange:
+    """What live clients are told by an announcement of the run."""
     return StepChange(
         account=run.account,
         workflow=run.workflow,

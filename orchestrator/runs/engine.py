@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import Contended, OrchestratorError
 from orchestrator.runs.decide import begin, decide
 from orchestrator.runs.effects import Effects
 from orchestrator.runs.store import RunStore, Stored
@@ -22,13 +22,6 @@ log = logging.getLogger(__name__)
 
 #: Lost races against other writers before the engine gives up. Every lost race means that somebody else got on.
 TRIES = 50
-
-
-class Contended(OrchestratorError):
-    """A run was written by others each time this process tried; nothing was changed."""
-
-    def __init__(self, run_id: str) -> None:
-        super().__init__(f"Run {run_id} is being changed by too many at once. Try again")
 
 
 class Engine:

@@ -1,9 +1,9 @@
-"""Runs as their owners look back on them: what ran, on which board, and how each step ended. Reads only."""
+"""Runs as their owners look back on them: what ran, on which board, how steps ended and what they wrote. Reads only."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pymongo import DESCENDING
@@ -11,6 +11,7 @@ from pymongo.database import Database
 
 from orchestrator.accounts.account import Account
 from orchestrator.errors import NotFound
+from orchestrator.runs.logs import RunLogs
 from orchestrator.runs.vocabulary import RunState, StepState
 from orchestrator.selection import EVERYTHING, Entity, Kind, Record, Selection, View
 from orchestrator.values import object_id
@@ -31,8 +32,21 @@ RUN: Entity = {
     "waitsFor": Kind.OTHER,
 }
 
-#: One run also has its steps.
-RUN_WITH_STEPS: Entity = {**RUN, "steps": Kind.OTHER}
+#: One run also has its steps, and the last lines that they wrote.
+RUN_WITH_STEPS: Entity = {**RUN, "steps": Kind.OTHER, "changes": Kind.OTHER, "logTail": Kind.OTHER}
+TAIL_LINES = 20
+
+#: A message of lines that a step wrote; `at` is when it came, `name` that of the step.
+LOG_MESSAGE: Entity = {
+    "_id": Kind.ID,
+    "seq": Kind.NUMBER,
+    "instance": Kind.ID,
+    "name": Kind.OTHER,
+    "attempt": Kind.NUMBER,
+    "at": Kind.DATE,
+    "lines": Kind.OTHER,
+    "dropped": Kind.NUMBER,
+}
 
 NEWEST_FIRST = [("created", DESCENDING), ("_id", DESCENDING)]
 
@@ -50,6 +64,7 @@ class RunHistory:
 
     def __init__(self, db: Database[dict[str, Any]]) -> None:
         self._runs = db["runs"]
+        self._logs = RunLogs(db)
 
     def find(self, actor: Account, selection: Selection, view: View = EVERYTHING) -> list[Record]:
         """Own runs, for admins all, newest first unless sorted otherwise; without steps. Raises `Forbidden`."""
@@ -65,36 +80,34 @@ class RunHistory:
         return [view.pick(_record(document), RUN) for document in found]
 
     def get(self, actor: Account, run_id: str, view: View = EVERYTHING) -> Record:
-        """One run with its steps. Raises `Forbidden`, `NotFound`."""
-        document = self._owned(actor, run_id)
-        steps = [_step(step) for step in document["steps"]]
-        return view.pick(_record(document) | {"steps": steps}, RUN_WITH_STEPS)
+        """One run with its steps, its last changes of state, and the last lines of its log.
 
-    def log(self, actor: Account, run_id: str) -> list[Record]:
-        """The last lines of each step that has ended with an error, as its board reported them.
-
-        Boards send no other lines yet: a step that completed, or still runs, has an empty list.
         Raises `Forbidden`, `NotFound`.
         """
-        return [
-            {
-                "_id": step["instance"],
-                "name": step["name"],
-                "state": step["state"],
-                "attempt": step["attempt"],
-                "lines": list((step["reason"] or {}).get("lastOutput") or ()),
-            }
-            for step in self._owned(actor, run_id)["steps"]
-        ]
+        document = self._owned(actor, run_id)
+        steps = [_step(step) for step in document["steps"]]
+        tail = self._logs.tail(document["_id"], TAIL_LINES) if view.has("logTail") else []
+        changes = [_change(entry, document["steps"]) for entry in document.get("history", ())]
+        return view.pick(_record(document) | {"steps": steps, "changes": changes, "logTail": tail}, RUN_WITH_STEPS)
+
+    def log(self, actor: Account, run_id: str, selection: Selection, view: View = EVERYTHING) -> list[Record]:
+        """What the steps of a run wrote: the messages that are kept, in order unless sorted otherwise.
+
+        Raises `Forbidden`, `NotFound`.
+        """
+        run = self._owned(actor, run_id, {"steps.instance": 1, "steps.name": 1})
+        names = {step["instance"]: step["name"] for step in run["steps"]}
+        messages = self._logs.select(run["_id"], selection)
+        return [view.pick(found | {"name": names[str(found["instance"])]}, LOG_MESSAGE) for found in messages]
 
     def states(self) -> dict[str, int]:
         """How many runs are in each state; one count over an index for each."""
         return {state.value: self._runs.count_documents({"state": state.value}) for state in RunState}
 
-    def _owned(self, actor: Account, run_id: str) -> Document:
+    def _owned(self, actor: Account, run_id: str, wanted: Mapping[str, int] | None = None) -> Document:
         actor.require("workflows", "view")
         key = {"_id": object_id(run_id)}
-        found = self._runs.find_one(key if actor.is_admin else key | {"accountId": actor.id})
+        found = self._runs.find_one(key if actor.is_admin else key | {"accountId": actor.id}, wanted)
         if found is None:
             raise NotFound("run")
         return found
@@ -129,6 +142,22 @@ def _step(step: Document) -> Record:
             "progress": step["progress"],
             "output": None if step["output"] is None else json.loads(step["output"]),
             "reason": _reason(step["reason"]),
+        }
+    )
+
+
+def _change(entry: Document, steps: Sequence[Document]) -> Record:
+    """An entry of the history: what became of a run and one of its steps, in which attempt and on which board."""
+    return _without_none(
+        {
+            "seq": entry["seq"],
+            "at": entry["at"],
+            "runState": entry["runState"],
+            "instance": steps[entry["step"]]["instance"],
+            "state": entry["state"],
+            "attempt": entry["attempt"],
+            "board": _board(entry["board"]),
+            "reason": _reason(entry["reason"]),
         }
     )
 

@@ -4,7 +4,8 @@ The only module of the engine that knows the collection `runs`. A document is wr
 `version`. Its outbox is emptied by one process at a time, the *drainer*: whoever writes while nobody drains becomes it,
 and who writes while somebody drains leaves the effects to that one. So effects are carried out in the order of the
 decisions; a drainer that dies is followed by another one after `DRAIN_SECONDS`. Whether a run has not ended (`active`)
-and whether it has a slot (`held`) is stored for indexes that hold no history.
+and whether it has a slot (`held`) is stored for indexes that hold no history; `boards` are all that ever had
+an attempt.
 """
 
 from __future__ import annotations
@@ -19,11 +20,17 @@ from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from orchestrator.runs.documents import changes, effect_document, effect_from, run_document, run_from
-from orchestrator.runs.vocabulary import Decision, Effect, Run, StepState
+from orchestrator.runs.documents import changes, effect_document, effect_from, history_entry, run_document, run_from
+from orchestrator.runs.vocabulary import Announce, Decision, Effect, Run, StepState
+from orchestrator.values import is_id
 
 #: How long (seconds) a drainer may take before another process may carry out what is left.
 DRAIN_SECONDS = 5.0
+#: How many of a run's last changes of state are kept with it, for clients that missed some of them.
+KEPT_CHANGES = 500
+
+#: The engine decides without the history.
+_DECIDED = {"history": 0}
 
 INDEXES: Mapping[str, Sequence[IndexModel]] = {
     "runs": [
@@ -42,6 +49,8 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
         IndexModel([("state", ASCENDING), ("created", DESCENDING), ("_id", DESCENDING)], name="by_state"),
     ],
 }
+
+_ORIGIN = dict.fromkeys(("workflowId", "accountId", "boards", "steps.instance", "steps.attempt", "steps.board"), 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +75,25 @@ class Waiting:
     labels: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class OriginStep:
+    """A step as far as a board may speak of it: its last attempt, and the board that this went to."""
+
+    attempt: int
+    board: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Whose a run is, and who may speak of it: its steps by instance, and every board that ever had an attempt."""
+
+    id: ObjectId
+    workflow: ObjectId
+    account: ObjectId
+    steps: Mapping[str, OriginStep]
+    boards: frozenset[str]
+
+
 class RunStore:
     """The collection `runs`."""
 
@@ -80,7 +108,9 @@ class RunStore:
         document = run_document(decision.run) | _drain(drainer, now, decision.effects, 0)
         document["version"] = 1
         document["held"], document["active"] = False, True
+        document["boards"] = sorted(_boards(decision.run))
         document["outbox"] = _numbered(decision.effects, 0)
+        document["history"] = _history(decision, now)
         try:
             self._runs.insert_one(document)
         except DuplicateKeyError:
@@ -89,12 +119,13 @@ class RunStore:
 
     def load(self, run_id: str) -> Stored | None:
         """The run as it is now; None if there is none."""
-        document = self._runs.find_one({"_id": ObjectId(run_id)}) if ObjectId.is_valid(run_id) else None
+        document = self._runs.find_one({"_id": ObjectId(run_id)}, _DECIDED) if ObjectId.is_valid(run_id) else None
         return None if document is None else _stored(document)
 
     def latest(self, workflow_id: str) -> Stored | None:
         """The latest run of a workflow, or None."""
-        document = self._runs.find_one({"workflowId": ObjectId(workflow_id)}, sort=[("number", DESCENDING)])
+        key = {"workflowId": ObjectId(workflow_id)}
+        document = self._runs.find_one(key, _DECIDED, sort=[("number", DESCENDING)])
         return None if document is None else _stored(document)
 
     def save(self, stored: Stored, decision: Decision, token: str, now: datetime) -> Stored | None:
@@ -108,11 +139,15 @@ class RunStore:
         changed["held"], changed["active"] = decision.run.board is not None, not decision.run.state.final
         changed["version"] = stored.version + 1
         update: dict[str, Any] = {"$set": changed}
+        if joined := _boards(decision.run) - _boards(stored.run):
+            update["$addToSet"] = {"boards": {"$each": sorted(joined)}}
         if decision.effects or stored.outbox:
             if mine:
                 changed |= _drain(token, now, decision.effects, stored.numbered)
             changed["numbered"] = stored.numbered + len(decision.effects)
             update["$push"] = {"outbox": {"$each": _numbered(decision.effects, stored.numbered)}}
+            if history := _history(decision, now):
+                update["$push"]["history"] = {"$each": history, "$slice": -KEPT_CHANGES}
         document = self._runs.find_one_and_update(
             {"_id": ObjectId(stored.run.id), "version": stored.version, "drainer": stored.drainer},
             update,
@@ -135,7 +170,7 @@ class RunStore:
             return None
         last = max((number for number, _ in stored.outbox), default=0)
         document = self._runs.find_one_and_update(
-            key, {"$pull": {"outbox": {"n": {"$lte": last}}}}, return_document=ReturnDocument.AFTER
+            key, {"$pull": {"outbox": {"n": {"$lte": last}}}}, _DECIDED, return_document=ReturnDocument.AFTER
         )
         return None if document is None else _stored(document)
 
@@ -149,6 +184,7 @@ class RunStore:
         document = self._runs.find_one_and_update(
             {"_id": ObjectId(run_id), "draining": True, "drainUntil": {"$lte": now}},
             {"$set": {"drainer": token, "drainUntil": now + timedelta(seconds=DRAIN_SECONDS)}},
+            _DECIDED,
             return_document=ReturnDocument.AFTER,
         )
         return None if document is None else _stored(document)
@@ -170,12 +206,24 @@ class RunStore:
 
     def holding(self, board_id: str | None = None) -> list[Run]:
         """Every run that holds a slot, of any board or of this one."""
-        found = self._runs.find({"held": True} if board_id is None else {"held": True, "board.id": board_id})
+        key = {"held": True} if board_id is None else {"held": True, "board.id": board_id}
+        found = self._runs.find(key, _DECIDED)
         return [run_from(document) for document in found]
 
     def steps(self, run_ids: Sequence[ObjectId]) -> Mapping[ObjectId, Run]:
         """These runs, in one query."""
-        return {document["_id"]: run_from(document) for document in self._runs.find({"_id": {"$in": list(run_ids)}})}
+        found = self._runs.find({"_id": {"$in": list(run_ids)}}, _DECIDED)
+        return {document["_id"]: run_from(document) for document in found}
+
+    def told(self, run_id: ObjectId) -> tuple[Run, Sequence[Mapping[str, Any]]] | None:
+        """A run with its history, the last `KEPT_CHANGES` changes of state in order; None if there is no such run."""
+        document = self._runs.find_one({"_id": run_id})
+        return None if document is None else (run_from(document), document.get("history", ()))
+
+    def origins(self, run_ids: Iterable[str]) -> Mapping[str, Origin]:
+        """Of these runs those that exist, by their ids, in one query."""
+        ids = [ObjectId(run_id) for run_id in run_ids if is_id(run_id)]
+        return {str(document["_id"]): _origin(document) for document in self._runs.find({"_id": {"$in": ids}}, _ORIGIN)}
 
     def active_with_workty(self, workty_id: str) -> list[str]:
         """Ids of the runs that have not ended and have still to run an instance of this workty."""
@@ -207,6 +255,28 @@ class RunStore:
     def served(self, ticket: int) -> None:
         """A run with this ticket has got its slot: new accounts join at its round."""
         self._queue.update_one({"_id": "served"}, {"$max": {"ticket": ticket}}, upsert=True)
+
+
+def _history(decision: Decision, now: datetime) -> list[dict[str, Any]]:
+    announced = [effect for effect in decision.effects if isinstance(effect, Announce)]
+    places = {step.instance: index for index, step in enumerate(decision.run.steps)} if announced else {}
+    return [history_entry(effect, places[effect.step["instance"]], now) for effect in announced]
+
+
+def _boards(run: Run) -> frozenset[str]:
+    return frozenset(step.board.id for step in run.steps if step.board is not None)
+
+
+def _origin(document: Mapping[str, Any]) -> Origin:
+    return Origin(
+        id=document["_id"],
+        workflow=document["workflowId"],
+        account=document["accountId"],
+        steps={
+            step["instance"]: OriginStep(step["attempt"], (step["board"] or {}).get("id")) for step in document["steps"]
+        },
+        boards=frozenset(document.get("boards") or ()),
+    )
 
 
 def _drain(token: str, now: datetime, effects: Sequence[Effect], numbered: int) -> dict[str, Any]:

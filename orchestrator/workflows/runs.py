@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 from bson import ObjectId
 
+from orchestrator.runs.vocabulary import Run
+
 
 class Runs(Protocol):
     """Starts, pauses and stops runs, and knows the states of their instances."""
@@ -22,6 +24,9 @@ class Runs(Protocol):
 
     def states(self, run_ids: Sequence[ObjectId]) -> Mapping[ObjectId, Mapping[str, str]]:
         """By run, the names of the states of its instances by their ids. One query."""
+
+    def of(self, run_ids: Sequence[ObjectId]) -> Mapping[ObjectId, Run]:
+        """These runs by their ids. One query."""
 
     def properties_changed(
         self, workflow_id: ObjectId, instance_id: ObjectId, properties: Sequence[Mapping[str, Any]]

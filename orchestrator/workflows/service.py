@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -12,11 +13,23 @@ from pymongo.database import Database
 
 from orchestrator.accounts.account import Account
 from orchestrator.errors import NotFound, ValidationFailed
+from orchestrator.runs.vocabulary import Run
 from orchestrator.selection import EVERYTHING, Record, Selection, View
 from orchestrator.values import TEXT_LIMIT, Values
 from orchestrator.workflows.reading import WORKFLOW, Document, Reader
 from orchestrator.workflows.removal import Removal
 from orchestrator.workflows.runs import Runs
+
+#: What live clients see of a workflow.
+_ALL_INSIDE = View(embed=frozenset({"worktiesinstances", "worktiesinstances.state", "worktiesinstances.properties"}))
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """A workflow with all that is in it, states and properties included, and its latest run."""
+
+    workflow: Record
+    run: Run | None
 
 
 class WorkflowService:
@@ -40,6 +53,18 @@ class WorkflowService:
         """One workflow. Raises `Forbidden`, `NotFound`."""
         actor.require("workflows", "view")
         return self._reader.workflow_records(actor, [self._reader.owned(actor, workflow_id)], view)[0]
+
+    def overviews(self, actor: Account, selection: Selection) -> list[Overview]:
+        """Own workflows with all that is in them, for admins all. Raises `Forbidden`."""
+        actor.require("workflows", "view")
+        own = {} if actor.is_admin else {"accountId": actor.id}
+        found = self._reader.select(selection.mongo_filter(own), selection, _ALL_INSIDE)
+        return self._overviews(actor, found)
+
+    def overview(self, actor: Account, workflow_id: str) -> Overview:
+        """One workflow with all that is in it. Raises `Forbidden`, `NotFound`."""
+        actor.require("workflows", "view")
+        return self._overviews(actor, [self._reader.owned(actor, workflow_id)])[0]
 
     def create(self, actor: Account, body: Mapping[str, Any]) -> Record:
         """A new workflow without instances, owned by the actor. Raises `Forbidden`, `ValidationFailed`."""
@@ -102,6 +127,15 @@ class WorkflowService:
     def stop(self, actor: Account, workflow_id: str) -> Record:
         """Stop the run, if there is one. Raises `Forbidden`, `NotFound`."""
         return self._command(actor, workflow_id, lambda key: self._runs.stop(key, "A client asked for it"))
+
+    def _overviews(self, actor: Account, documents: list[Document]) -> list[Overview]:
+        run_ids = [document["runId"] for document in documents if document.get("runId")]
+        runs = self._runs.of(run_ids) if run_ids else {}
+        records = self._reader.workflow_records(actor, documents, _ALL_INSIDE)
+        return [
+            Overview(record, runs.get(document["runId"]) if document.get("runId") else None)
+            for record, document in zip(records, documents, strict=True)
+        ]
 
     def _command(self, actor: Account, workflow_id: str, command: Callable[[ObjectId], None]) -> Record:
         actor.require("workflows", "update")

@@ -1,7 +1,8 @@
-"""Puts worktys of the tests' own into a server's catalogue, as an upload would."""
+"""Puts worktys of the tests' own into a server's catalogue: by an upload, or as an upload would."""
 
 from __future__ import annotations
 
+import base64
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from bson import ObjectId
 from orchestrator.catalogue.packages import PackageStore
 from orchestrator.catalogue.service import package_document
 from orchestrator.database import connect
+from tests.acceptance.user import User
+from tests.servers.stack import ADMIN
 from workties.package import inspect, pack
 
 #: Appends its name to a file, so that the file tells how often a step was really begun.
@@ -27,6 +30,27 @@ class Ledger(Workty):
     def on_enter_resting(self):
         self.wait(self.properties["rest"])
 """
+
+#: Writes numbered lines in two states; all of them together are more than one message may hold.
+WRITER = """
+from workties import Workty
+
+class Writer(Workty):
+    states = ("beginning", "ending")
+
+    def on_enter_beginning(self):
+        self.log("\\n".join(f"line {number} " + "x" * 500 for number in range(150)))
+
+    def on_enter_ending(self):
+        for number in range(150, 300):
+            self.log(f"line {number} " + "x" * 500)
+"""
+
+
+def upload_workty(user: User, directory: Path, name: str, code: str) -> None:
+    """Add a free template of this name over REST. `directory` is an empty place to pack it in."""
+    zipped = base64.b64encode(_packed(directory, name, code)).decode()
+    user.ask("POST", "/workties", {"name": name, "template": True, "compressedCode": zipped}, login=ADMIN)
 
 
 def add_workty(
@@ -46,12 +70,7 @@ def add_workty(
         limits: lines of its manifest's `[limits]`.
         properties: names and defaults.
     """
-    place = directory / name
-    place.mkdir()
-    (place / "main.py").write_text(code)
-    manifest = f'name = "{name}"\nversion = "1"\nlanguage = "python"\nentry = "main.py"\n[limits]\n{limits}\n'
-    (place / "workty.toml").write_text(manifest)
-    data = pack(place)
+    data = _packed(directory, name, code, limits)
     database = connect(database_url)
     builtin = database["workties"].find_one({"name": "without-delay"})
     assert builtin is not None
@@ -68,3 +87,12 @@ def add_workty(
     }
     database["workties"].insert_one(builtin | own)
     database.client.close()
+
+
+def _packed(directory: Path, name: str, code: str, limits: str = "") -> bytes:
+    place = directory / name
+    place.mkdir()
+    (place / "main.py").write_text(code)
+    manifest = f'name = "{name}"\nversion = "1"\nlanguage = "python"\nentry = "main.py"\n[limits]\n{limits}\n'
+    (place / "workty.toml").write_text(manifest)
+    return pack(place)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from tests.acceptance.catalogue import WRITER, upload_workty
 from tests.acceptance.user import User, assert_legal
+from tests.servers import waiting
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -72,3 +75,28 @@ def test_many_workflows_of_many_accounts_share_four_slots(server_url: str, new_u
         user.until_run(workflow, "completed", "failed")
         assert user.states(workflow) == ["completed", "completed"]
         assert_legal(user.changes(workflow))
+
+
+def test_all_lines_that_steps_write_are_read_in_their_order_and_none_twice(
+    server_url: str, new_user: NewUser, tmp_path: Path
+) -> None:
+    user, stranger = new_user(server_url), new_user(server_url)
+    upload_workty(user, tmp_path, "writer", WRITER)
+    workflow = user.workflow("writer", "writer")
+    user.run(workflow)
+    last = user.until_run(workflow, "completed", "failed")
+    assert user.states(workflow) == ["completed"] * 2
+    path = f"/runs/{last['run']['id']}"
+
+    def lines() -> list[tuple[str, str]]:
+        messages = user.ask("GET", f"{path}/log")
+        assert [message["seq"] for message in messages] == list(range(1, len(messages) + 1))
+        return [(message["instance"], line["text"]) for message in messages for line in message["lines"]]
+
+    waiting.until(lambda: len(lines()) >= 600, seconds=60, what="all lines to be kept")
+    instances = user.ask("GET", f"/workflows/{workflow}")["worktiesInstancesIds"]
+    expected = [(instance, f"line {number} " + "x" * 500) for instance in instances for number in range(300)]
+    assert lines() == expected
+    tail = user.ask("GET", path)["logTail"]
+    assert [(line["instance"], line["text"]) for line in tail] == expected[-20:]
+    assert stranger.answer("GET", f"{path}/log").status_code == 404

@@ -22,13 +22,14 @@ class User:
 
     Parameters:
         url: the server.
+        live_url: another process of the server that tells what happens.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, live_url: str | None = None) -> None:
         self._url = url
         self.email = f"{secrets.token_hex(6)}@mail.com"
-        self._login = (self.email, secrets.token_urlsafe(12))
-        account = {"name": "tester", "email": self.email, "password": self._login[1]}
+        self.login = (self.email, secrets.token_urlsafe(12))
+        account = {"name": "tester", "email": self.email, "password": self.login[1]}
         self.account_id = self.ask("POST", "/accounts", account, login=ADMIN)["_id"]
         self.messages: list[tuple[str, dict[str, Any]]] = []
         self._news = Condition()
@@ -38,7 +39,7 @@ class User:
         for event in ("sv.workflow.changed", "sv.workflow.progress"):
             self._socket.on(event, lambda payload, event=event: self._hear(event, payload), namespace=namespace)
         self._socket.connect(
-            url, namespaces=[namespace], auth={"token": token}, wait_timeout=60, transports=["websocket"]
+            live_url or url, namespaces=[namespace], auth={"token": token}, wait_timeout=60, transports=["websocket"]
         )
 
     def close(self) -> None:
@@ -57,7 +58,7 @@ class User:
     ) -> requests.Response:
         """A request; whatever the answer is."""
         return requests.request(
-            method, f"{self._url}/api/v1{path}", json=body, auth=login or self._login, timeout=REQUEST_SECONDS
+            method, f"{self._url}/api/v1{path}", json=body, auth=login or self.login, timeout=REQUEST_SECONDS
         )
 
     # --- workflows

@@ -41,7 +41,7 @@ class Board:
 class RealStack:
     """One api and one orchestrator process, and as many agents as `add_board` is called for.
 
-    Processes are known by name: `api`, `orchestrator`, and what boards are called.
+    Processes are known by name: `api` (further ones `api-2`, ...), `orchestrator`, and what boards are called.
 
     Parameters:
         vhost: the broker's virtual host for this stack.
@@ -56,6 +56,7 @@ class RealStack:
         self.vhost = vhost
         self._directory = directory
         self._ports = Ports(1)
+        self._more_ports: list[Ports] = []
         self.url = f"http://127.0.0.1:{self._ports.numbers[0]}"
         self.environ = {
             "PATH": os.environ["PATH"],
@@ -69,6 +70,7 @@ class RealStack:
             **(settings or {}),
         }
         self._agents: dict[str, dict[str, str]] = {}
+        self._apis = {"api": self.environ}
         self._started: list[ServerProcess] = []
         self.processes: dict[str, ServerProcess] = {}
 
@@ -94,7 +96,17 @@ class RealStack:
         """End all processes, and what they started."""
         for process in self._started:
             process.end()
-        self._ports.release()
+        for ports in (self._ports, *self._more_ports):
+            ports.release()
+
+    def add_api(self) -> str:
+        """Start a further api process; its URL, which answers."""
+        name, ports = f"api-{len(self._apis) + 1}", Ports(1)
+        self._more_ports.append(ports)
+        self._apis[name] = {**self.environ, "WORKTY_PORT": str(ports.numbers[0]), "WORKTY_PUBLIC_URL": self.url}
+        self.launch(name)
+        self._until_ready(name)
+        return self._url_of(name)
 
     def add_board(self, name: str, *, slots: int = 1, **settings: str) -> Board:
         """Add a board with `workty board add`, start its agent, and return when it takes work.
@@ -119,8 +131,8 @@ class RealStack:
 
     def launch(self, name: str) -> None:
         """Start a process by its name, without waiting for it to be ready."""
-        command = [WORKTY, "agent"] if name in self._agents else [WORKTY, name]
-        environ = self._agents.get(name, self.environ)
+        kind = "agent" if name in self._agents else "api" if name in self._apis else name
+        command, environ = [WORKTY, kind], self._agents.get(name, self._apis.get(name, self.environ))
         process = ServerProcess(command, directory=self._directory, environ=environ, name=name)
         self.processes[name] = process
         self._started.append(process)
@@ -181,19 +193,22 @@ class RealStack:
         return "\n".join(f"--- {name}\n{process.tail()}" for name, process in self.processes.items())
 
     def _until_ready(self, name: str) -> None:
-        ready = self._serves if name == "api" else self._consumes
-        waiting.until(
-            lambda: self._runs(name) and ready(), seconds=READY_SECONDS, what=f"{name} to be ready", tail=self.tails
-        )
+        def ready() -> bool:
+            return self._runs(name) and (self._serves(name) if name in self._apis else self._consumes())
+
+        waiting.until(ready, seconds=READY_SECONDS, what=f"{name} to be ready", tail=self.tails)
 
     def _runs(self, name: str) -> bool:
         if not self.processes[name].alive:
             raise RuntimeError(f"{name} ended with {self.processes[name].exit_code}\n{self.tails()}")
         return True
 
-    def _serves(self) -> bool:
+    def _url_of(self, api: str) -> str:
+        return f"http://127.0.0.1:{self._apis[api]['WORKTY_PORT']}"
+
+    def _serves(self, api: str) -> bool:
         try:
-            return requests.get(f"{self.url}/healthz", timeout=REQUEST_SECONDS).ok
+            return requests.get(f"{self._url_of(api)}/healthz", timeout=REQUEST_SECONDS).ok
         except requests.ConnectionError:
             return False
 

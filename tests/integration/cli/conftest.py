@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.cli.commands import Command, Ended, Start
+from tests.servers.ports import Ports
 from tests.servers.process import ServerProcess
 from tests.servers.stack import WORKTY
 
@@ -19,17 +20,20 @@ COMMAND_SECONDS = 60
 
 
 @pytest.fixture
-def environ(tmp_path: Path) -> dict[str, str]:
-    """What every command has in its environment; its temporary files go to a directory that is empty at first."""
+def environ(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """What every command has in its environment: a port of its own, an empty directory for temporary files."""
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    return {
+    ports = Ports(1)
+    yield {
         "PATH": os.environ["PATH"],
         "LANG": "C.UTF-8",
         "HOME": str(tmp_path),
         "TMPDIR": str(temporary),
         "PYTHONUNBUFFERED": "1",
+        "WORKTY_PORT": str(ports.numbers[0]),
     }
+    ports.release()
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+import socket
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,11 +14,12 @@ from argon2 import PasswordHasher
 from bson import ObjectId
 from flask import Flask
 from flask.testing import FlaskClient
-from flask_socketio import SocketIO
 from pymongo.database import Database
 from werkzeug.test import TestResponse
 
-from api.server import create_app
+from api.live.channel import Channel
+from api.live.telling import Telling
+from api.server import create_app, serve_threaded
 from api.services import Services, assemble
 from orchestrator.accounts.passwords import Passwords
 from orchestrator.boards.store import INDEXES as BOARD_INDEXES
@@ -26,6 +28,7 @@ from orchestrator.database import create_indexes
 from orchestrator.embedded import embedded_database
 from orchestrator.errors import StateForbids, Unavailable, WorkflowEmpty
 from orchestrator.runs.store import INDEXES as RUN_INDEXES
+from orchestrator.runs.vocabulary import Run
 from orchestrator.seed import seed
 
 ADMIN = ("supervisor@localhost", "secret")
@@ -89,6 +92,9 @@ class MemoryRuns:
     def states(self, run_ids: Sequence[ObjectId]) -> Mapping[ObjectId, Mapping[str, str]]:
         self.told.append(("states", *run_ids))
         return {run_id: self.runs[run_id] for run_id in run_ids}
+
+    def of(self, run_ids: Sequence[ObjectId]) -> Mapping[ObjectId, Run]:
+        return {}
 
     def properties_changed(
         self, workflow_id: ObjectId, instance_id: ObjectId, properties: Sequence[Mapping[str, Any]]
@@ -169,7 +175,7 @@ class World:
 
     db: Database[dict[str, Any]]
     app: Flask
-    socketio: SocketIO
+    channel: Channel
     services: Services
     runs: MemoryRuns
     clock: Clock
@@ -213,9 +219,10 @@ def new_world(database: Database[dict[str, Any]] | None = None) -> World:
     runs = MemoryRuns(db)
     links = PackageLinks(link_secret(db), "http://server")
     broker = MemoryBroker()
-    services = assemble(db, runs, links, clock, passwords, broker=broker, fleet=broker)
-    app, socketio = create_app(services)
-    return World(db, app, socketio, services, runs, clock, hasher, operations, links, broker)
+    telling = Telling(Channel())
+    services = assemble(db, runs, links, clock, passwords, broker=broker, fleet=broker, audience=telling.audience)
+    app, _ = create_app(services, telling=telling)
+    return World(db, app, telling.channel, services, runs, clock, hasher, operations, links, broker)
 
 
 @pytest.fixture
@@ -231,3 +238,11 @@ def ann(world: World) -> Client:
 @pytest.fixture
 def bob(world: World) -> Client:
     return world.account("bob")
+
+
+@pytest.fixture
+def live_url(world: World) -> Iterator[str]:
+    """The server of `world` on a port."""
+    server = serve_threaded(world.app, socket.create_server(("127.0.0.1", 0)))
+    yield f"http://127.0.0.1:{server.port}"
+    server.stop()

@@ -60,7 +60,7 @@ def change(step: Step, board: BoardRef | None = None) -> StepChange:
 def test_a_step_that_waits_says_for_what(ear: Ear) -> None:
     reason = StepReason("no-slot", "Waits for a free slot")
     waiting = replace(STEP, state=StepState.WAITING, reason=reason)
-    Announcer(ear.emit).step_changed(replace(change(waiting), run_state="waiting", seq=1))
+    Announcer(ear.emit, lambda change: None).step_changed(replace(change(waiting), run_state="waiting", seq=1))
     told: dict[str, Any] = {"code": "no-slot", "message": "Waits for a free slot", "returnCode": None, "lastOutput": []}
     assert ear.heard == [
         (
@@ -101,7 +101,9 @@ def test_a_step_that_waits_says_for_what(ear: Ear) -> None:
 def test_a_step_that_runs_says_where_since_when_and_how_far(ear: Ear) -> None:
     running = replace(STEP, state=StepState.RUNNING, attempt=2, progress=0.25)
     began = datetime(2026, 1, 2, 3, 4, 5, 678000, UTC)
-    Announcer(ear.emit).step_changed(replace(change(running, BoardRef(BOARD, "attic")), started=began))
+    Announcer(ear.emit, lambda change: None).step_changed(
+        replace(change(running, BoardRef(BOARD, "attic")), started=began)
+    )
     [(_, payload, _)] = ear.heard
     assert payload["workflow"]["run"] == {
         "id": RUN,
@@ -120,7 +122,7 @@ def test_a_step_that_runs_says_where_since_when_and_how_far(ear: Ear) -> None:
 def test_a_failure_says_how_the_program_ended(ear: Ear) -> None:
     reason = StepReason("exit", "the program ended with exit code 3", 3, ("almost", "there"))
     failed = replace(STEP, state=StepState.FAILED, attempt=1, reason=reason)
-    Announcer(ear.emit).step_changed(replace(change(failed), run_state="failed"))
+    Announcer(ear.emit, lambda change: None).step_changed(replace(change(failed), run_state="failed"))
     [(_, payload, _)] = ear.heard
     told = {
         "code": "exit",
@@ -136,7 +138,7 @@ def test_the_last_message_of_a_completed_run_says_so(ear: Ear) -> None:
     completed = replace(STEP, state=StepState.COMPLETED, attempt=1, progress=1.0)
     moment = datetime(2026, 1, 2, tzinfo=UTC)
     last = replace(change(completed), run_state="completed", started=moment, finished=moment, completed=True)
-    Announcer(ear.emit).step_changed(last)
+    Announcer(ear.emit, lambda change: None).step_changed(last)
     [(_, payload, _)] = ear.heard
     assert payload["workflow"]["workflowCompleted"] is True
     assert payload["workflow"]["run"]["finished"] == "2026-01-02T00:00:00.000Z"
@@ -144,7 +146,7 @@ def test_the_last_message_of_a_completed_run_says_so(ear: Ear) -> None:
 
 
 def test_progress_names_run_instance_and_attempt_and_nothing_more(ear: Ear) -> None:
-    Announcer(ear.emit).progressed(
+    Announcer(ear.emit, lambda change: None).progressed(
         ProgressMade(
             account=ACCOUNT,
             workflow=WORKFLOW,

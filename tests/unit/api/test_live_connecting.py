@@ -14,9 +14,9 @@ import pytest
 import socketio
 
 from api.client.socket import OrderedSocket
-from api.live.emitter import QueueEmitter, SocketEmitter
+from api.live.channel import Channel
+from api.live.telling import Telling
 from api.server import ThreadedServer, create_app, serve_threaded
-from api.settings import ApiSettings
 
 UNKNOWN = "5f" * 12
 
@@ -72,7 +72,7 @@ def test_the_owner_is_accepted_and_told_so(world: Any, server: ThreadedServer, a
         assert [listener.next(), listener.next()] == [("authenticated", True), ("sv.workflow.initialized", {})]
         listener.client.emit("authentication", {"token": "whatever"}, namespace=namespace)
         assert listener.next() == ("authenticated", True)
-        SocketEmitter(world.socketio).emit("sv.workflow.changed", {"err": None}, namespace)
+        world.channel.emit("sv.workflow.changed", {"err": None}, namespace)
         assert listener.next() == ("sv.workflow.changed", {"err": None})
 
 
@@ -82,32 +82,31 @@ def test_messages_are_handled_in_the_order_in_which_they_were_sent(
     issued = ann.post("/tokens").get_json()
     namespace = f"/{issued['accountId']}_workflows"
     with Listener(server, namespace, {"token": issued["token"]}) as listener:
-        emitter = SocketEmitter(world.socketio)
         for number in range(500):
-            emitter.emit("sv.workflow.changed", {"seq": number}, namespace)
+            world.channel.emit("sv.workflow.changed", {"seq": number}, namespace)
         heard = [listener.next()[1] for _ in range(502)]
     assert heard[2:] == [{"seq": number} for number in range(500)]
 
 
 def test_another_process_reaches_clients_over_the_message_queue(world: Any, ann: Any) -> None:
     queue = f"memory://{uuid4().hex}"
-    app, _ = create_app(world.services, ApiSettings(message_queue=queue))
+    app, _ = create_app(world.services, telling=Telling(Channel(queue)))
     server = serve_threaded(app, socket.create_server(("127.0.0.1", 0)))
     issued = ann.post("/tokens").get_json()
     namespace = f"/{issued['accountId']}_workflows"
     try:
         with Listener(server, namespace, {"token": issued["token"]}) as listener:
             assert [listener.next()[0], listener.next()[0]] == ["authenticated", "sv.workflow.initialized"]
-            assert _delivered(QueueEmitter(queue), namespace, listener) == {"seq": 1}
+            assert _delivered(Channel(queue, serves=False), namespace, listener) == {"seq": 1}
     finally:
         server.stop()
 
 
-def _delivered(emitter: SocketEmitter, namespace: str, listener: Listener, deadline_seconds: float = 10) -> Any:
+def _delivered(channel: Channel, namespace: str, listener: Listener, deadline_seconds: float = 10) -> Any:
     """What arrives of a message, sent again until the server, which subscribes by and by, hears it."""
     end = time.monotonic() + deadline_seconds
     while time.monotonic() < end:
-        emitter.emit("sv.workflow.changed", {"seq": 1}, namespace)
+        channel.emit("sv.workflow.changed", {"seq": 1}, namespace)
         with suppress(Empty):
             return listener.received.get(timeout=0.1)[1]
     return None

@@ -19,6 +19,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from api.rest.openapi_operations import OPERATIONS
+from tests.unit.api.runs import Written
 
 CHECKS = [
     not_a_server_error,
@@ -44,11 +45,14 @@ def furnish(world: Any) -> dict[str, dict[str, str]]:
     instance = admin.post(f"/workflows/{workflow}/worktiesInstances", body).get_json()
     workty = admin.get(f"/workties/{world.template('with-delay')}").get_json()
     inside = {"worktyInstanceId": instance["_id"], "propertyId": instance["propertiesIds"][0]["_id"]}
+    written = Written(world, admin)
+    written.add(written.copy, "a line")
     return {
         "accounts": {"id": account},
         "workflows": {"id": workflow, **inside},
         "workties": {"id": workty["_id"], "propertyId": workty["propertiesIds"][0]},
         "payments": {"id": admin.post("/payments", body).get_json()["_id"]},
+        "runs": {"id": written.run},
         "devices": {"id": admin.post("/devices", {"name": "kitchen"}).get_json()["_id"]},
     }
 

@@ -6,37 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from bson import ObjectId
 
 from orchestrator.runs.store import RunStore
-from orchestrator.runs.vocabulary import BoardRef, Decision, Run, RunState, Step, StepReason, StepState
-from workties.messages import Program
+from orchestrator.runs.turn import Turn
+from orchestrator.runs.vocabulary import RunState, StepReason, StepState
+from tests.unit.api.runs import BOARD, step, stored
 
 UNKNOWN = "5f" * 12
-BOARD = BoardRef("7e" * 12, "kitchen")
-
-
-def step(name: str, state: StepState = StepState.INITIAL, **more: Any) -> Step:
-    program = Program("6e" * 12, "with-delay", "1", "python", "main.py")
-    return Step(instance=str(ObjectId()), name=name, desc="", program=program, package=None, state=state, **more)
-
-
-def stored(world: Any, client: Any, *steps: Step, **more: Any) -> str:
-    """A run of `steps` in the database, a second after the one before."""
-    world.clock.pass_time(seconds=1)
-    run = Run(
-        id=str(ObjectId()),
-        workflow=more.pop("workflow", str(ObjectId())),
-        workflow_name="nightly",
-        workflow_desc="backup",
-        account=world.account_id(client),
-        number=more.pop("number", 1),
-        steps=steps or (step("first"),),
-        created=world.clock(),
-        **more,
-    )
-    assert RunStore(world.db).insert(Decision(run), "nobody", world.clock()) is not None
-    return run.id
 
 
 def test_a_run_tells_how_each_step_went(world: Any, ann: Any) -> None:
@@ -64,6 +40,8 @@ def test_a_run_tells_how_each_step_went(world: Any, ann: Any) -> None:
         "created": "2026-01-02T03:04:06.000Z",
         "started": moment,
         "finished": moment,
+        "changes": [],
+        "logTail": [],
     }
     assert told == [
         {
@@ -91,11 +69,30 @@ def test_a_run_tells_how_each_step_went(world: Any, ann: Any) -> None:
         },
         {"_id": steps[2].instance, "name": "tidy", **program, "state": "initial", "attempt": 0},
     ]
-    assert [(entry["name"], entry["lines"]) for entry in ann.get(f"/runs/{run}/log").get_json()] == [
-        ("copy", []),
-        ("send", ["one", "two"]),
-        ("tidy", []),
-    ]
+
+
+def test_a_run_tells_its_changes_of_state_with_attempts_and_boards(world: Any, ann: Any) -> None:
+    copy = step("copy", StepState.WAITING)
+    run = stored(world, ann, copy)
+    engine_store = RunStore(world.db)
+    found = engine_store.load(run)
+    assert found is not None
+    turn = Turn(found.run, world.clock())
+    turn.change_run(board=BOARD)
+    turn.dispatch()
+    turn.begun()
+    turn.end("fail", reason=StepReason("exit", "The program ended with exit code 3", 3))
+    assert engine_store.save(found, turn.decision(), "token", world.clock()) is not None
+    told = ann.get(f"/runs/{run}").get_json()["changes"]
+    about = {"instance": copy.instance, "attempt": 1, "at": "2026-01-02T03:04:06.000Z"}
+    board = {"_id": BOARD.id, "name": "kitchen"}
+    assert told == [
+        {"seq": 1, "runState": "running", "state": "running", "board": board, **about},
+        {
+            "seq": 2, "runState": "failed", "state": "failed", "board": board, **about,
+            "reason": {"code": "exit", "message": "The program ended with exit code 3", "returnCode": 3},
+        },
+    ]  # fmt: skip
 
 
 def test_a_waiting_run_says_what_it_waits_for_in_lists_too(world: Any, ann: Any) -> None:

@@ -1,10 +1,8 @@
-"""What happens to each message that boards send: applied, kept aside with a reason, or given back to the broker."""
+"""What happens to each message that boards send: applied, kept aside with a reason, or left open."""
 
 from __future__ import annotations
 
-import json
 import logging
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -13,28 +11,9 @@ from pymongo.errors import AutoReconnect
 
 from orchestrator.errors import Unavailable
 from orchestrator.events import EventHandler
+from tests.unit.orchestrator.deliveries import Sent, sent
 from tests.unit.orchestrator.runs.world import BoardModel, World
 from workties import messages as m
-
-
-@dataclass
-class Sent:
-    """A delivery as the broker makes it."""
-
-    body: str
-    properties: dict[str, Any] = field(default_factory=dict)
-    delivery_info: dict[str, Any] = field(default_factory=dict)
-    fate: str = "open"
-
-    @property
-    def payload(self) -> Any:
-        return json.loads(self.body)
-
-    def ack(self) -> None:
-        self.fate = "acknowledged"
-
-    def requeue(self) -> None:
-        self.fate = "given back"
 
 
 class Setting:
@@ -49,8 +28,7 @@ class Setting:
         self.kept.append((body, reason, key))
 
     def sent(self, event: m.BoardEvent, **properties: Any) -> Sent:
-        key = f"{event.board}.{event.kind}"
-        return Sent(json.dumps(m.encode(event)), {"user_id": event.board} | properties, {"routing_key": key})
+        return sent(event, **properties)
 
     def running(self) -> tuple[ObjectId, m.BoardEvent]:
         """A workflow whose only step is with the board, and the event that completes it."""
@@ -124,9 +102,7 @@ def test_an_unknown_board_is_refused_with_a_line_that_says_how_to_add_it(
     ]
 
 
-def test_while_the_database_is_away_events_go_back_to_the_broker(
-    setting: Setting, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_while_the_database_is_away_events_are_left_open(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
     _, event = setting.running()
     delivery = setting.sent(event)
 
@@ -135,11 +111,11 @@ def test_while_the_database_is_away_events_go_back_to_the_broker(
 
     monkeypatch.setattr(setting.world.core.engine, "handle", away)
     assert not setting.handler.apply([delivery])
-    assert delivery.fate == "given back"
+    assert delivery.fate == "open"
     assert setting.kept == []
 
 
-def test_what_cannot_be_kept_aside_now_goes_back_to_the_broker(setting: Setting) -> None:
+def test_what_cannot_be_kept_aside_now_is_left_open(setting: Setting) -> None:
     def away(*_: Any) -> None:
         raise Unavailable("The message broker")
 
@@ -147,7 +123,7 @@ def test_what_cannot_be_kept_aside_now_goes_back_to_the_broker(setting: Setting)
     handler = EventHandler(core.engine, core.fleet, away, setting.world.clock)
     delivery = Sent("[1]", {}, {"routing_key": "x.state"})
     assert not handler.apply([delivery])
-    assert delivery.fate == "given back"
+    assert delivery.fate == "open"
 
 
 def test_one_event_that_cannot_be_applied_does_not_take_the_others_with_it(

@@ -95,6 +95,7 @@ def test_listening_everywhere_needs_a_public_url(host: str) -> None:
         ("WORKTY_NAME_EMAIL_LOGIN", "yes"),
         ("WORKTY_AUDIT_DAYS", "0"),
         ("WORKTY_AUDIT_DAYS", "long"),
+        ("WORKTY_LOG_DAYS", "0"),
         ("WORKTY_CORS_ORIGINS", "pages.example"),
         ("WORKTY_CORS_ORIGINS", "https://pages.example/path"),
         ("WORKTY_RATE_LIMIT", "many"),

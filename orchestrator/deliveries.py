@@ -1,0 +1,127 @@
+"""Messages of boards as the broker delivers them: checked, and settled once it is known what became of them.
+
+Nothing that was accepted is lost: a message is acknowledged after it was applied; one that cannot be used is kept in
+the dead-letter queue with the reason; while the database is away messages are left open, for the broker to deliver them
+again. What they mean is the affair of `orchestrator.events` and `orchestrator.log_events`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from pymongo.errors import PyMongoError
+
+from orchestrator.errors import Contended, OrchestratorError, Unavailable, brief
+from workties.errors import BadMessage
+from workties.messages import BoardEvent
+from workties.parsing import parse_event
+
+log = logging.getLogger(__name__)
+
+E_co = TypeVar("E_co", bound=BoardEvent, covariant=True)
+
+#: Largest message that is read, bytes. The largest valid ones hold a checkpoint or an output of 256 KiB.
+MAX_BYTES = 1024 * 1024
+
+
+class Delivery(Protocol):
+    """A message from the broker (kombu's `Message`)."""
+
+    body: Any
+    delivery_info: dict[str, Any]
+    properties: dict[str, Any]
+
+    @property
+    def payload(self) -> Any:
+        """The decoded body."""
+
+    def ack(self) -> None:
+        """It was applied or kept elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked(Generic[E_co]):
+    """A delivery that is what it says, and the event in it."""
+
+    delivery: Delivery
+    event: E_co
+
+
+def checked(delivery: Delivery, limit: int = MAX_BYTES) -> Checked[BoardEvent] | str:
+    """The event in a delivery, or the reason why it cannot be used.
+
+    Args:
+        limit: largest body, bytes.
+    """
+    if len(delivery.body) > limit:
+        return f"It has {len(delivery.body)} bytes, more than {limit}"
+    try:
+        event = parse_event(delivery.payload)
+    except BadMessage as error:
+        return str(error)
+    except (ValueError, TypeError, LookupError) as error:
+        return f"The body cannot be decoded: {error}"
+    said_by = delivery.properties.get("user_id")
+    key = delivery.delivery_info.get("routing_key")
+    if said_by != event.board:
+        return f"Its user_id is {said_by!r}, not that of board {event.board}; the broker vouches for no such sender"
+    if key != f"{event.board}.{event.kind}":
+        return f"Its routing key {key!r} does not fit a {event.kind} of board {event.board}"
+    return Checked(delivery, event)
+
+
+class Settling:
+    """Acknowledges deliveries, keeps them aside, or leaves them open.
+
+    Args:
+        dead_letter: keeps a message with a reason and its routing key; raises `Unavailable` if it cannot now.
+    """
+
+    def __init__(self, dead_letter: Callable[[Any, str, str], None]) -> None:
+        self._dead_letter = dead_letter
+
+    def settle(self, group: Sequence[Checked[E_co]], apply: Callable[[Sequence[E_co]], None]) -> bool:
+        """Apply the events of a group together, and acknowledge them. Returns whether they were applied or kept aside.
+
+        False means that the database or the broker is away, and that deliveries were left open.
+        """
+        try:
+            apply([single.event for single in group])
+        except (PyMongoError, Unavailable, Contended) as error:
+            self.leave(group, error)
+            return False
+        except (OrchestratorError, ValueError, TypeError, LookupError) as error:
+            if len(group) > 1:  # only the one that is to blame shall be kept aside
+                return sum(self.settle([single], apply) for single in group) == len(group)
+            log.exception("An event cannot be applied: %s", group[0].event)
+            return self.keep_aside(group[0].delivery, f"It cannot be applied: {error!r}")
+        for single in group:
+            single.delivery.ack()
+        return True
+
+    def leave(self, group: Sequence[Checked[BoardEvent]], error: Exception) -> None:
+        """Leave a group open; `error` says what is away."""
+        log.warning("%d messages have to wait: %s", len(group), brief(error))
+
+    def keep_aside(self, delivery: Delivery, reason: str) -> bool:
+        """Keep a delivery that cannot be used among the dead letters; False if it was left open instead."""
+        key = str(delivery.delivery_info.get("routing_key"))
+        log.warning("Message %s goes to the dead letters: %s", key, reason)
+        try:
+            self._dead_letter(_readable(delivery), reason, key)
+        except Unavailable:
+            return False
+        delivery.ack()
+        return True
+
+
+def _readable(delivery: Delivery) -> Any:
+    """The body for people to look at: decoded where that is possible, shortened where it is too large."""
+    if len(delivery.body) <= MAX_BYTES:
+        with suppress(ValueError, TypeError, LookupError):
+            return delivery.payload
+    return repr(delivery.body[:65536])
