@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from api.client import Client, Connection, Definition, Event, Progress, StepChanged, StepDefinition
+from api.client import Client, Connection, Definition, Event, LogLines, Progress, StepChanged, StepDefinition
 from tests.servers.stack import ADMIN, RealStack
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -65,6 +65,20 @@ def test_a_run_that_is_under_way_is_followed_from_how_it_is(server_url: str) -> 
         assert changes(seen)[-1].run == first.run
         assert changes(seen)[-1].run_state == "stopped"
         assert {change.step.name for change in changes(seen)} >= {"one"}
+
+
+def test_what_steps_write_is_told_live_and_again_from_the_start(server_url: str) -> None:
+    with new_client(server_url) as client:
+        client.apply(Definition("broken", (StepDefinition("with-delay", "bad", properties={"delay": -1}),)))
+        with client.follow("broken", logs=True) as events:
+            run = client.run("broken")
+            live = [event for event in events if isinstance(event, LogLines)]
+        assert {entry.step_name for entry in live} == {"bad"}
+        assert "ValueError: property 'delay'" in "\n".join(line.text for entry in live for line in entry.lines)
+        assert [entry.seq for entry in live] == list(range(1, len(live) + 1))
+        assert list(client.log(run)) == live
+        with client.follow(run, logs=True) as events:
+            assert [event for event in events if isinstance(event, LogLines)] == live
 
 
 def test_a_run_is_followed_over_the_death_of_the_api_process(real_stack: RealStack) -> None:

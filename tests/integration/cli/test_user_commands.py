@@ -232,8 +232,8 @@ def test_with_json_every_event_is_a_line(workty: Workty, write: Callable[[str], 
     assert [events[0]["event"], events[-1]["event"]] == ["run", "end"]
     assert {event["event"] for event in events[1:-1]} <= {"step", "progress", "log", "connection"}
     assert events[-1]["run"]["state"] == "completed"
-    ended = [e["step"]["name"] for e in events if e["event"] == "step" and e["step"]["state"] == "completed"]
-    assert ended == ["check", "wait"]
+    changes = [event for event in events if event["event"] == "step"]
+    assert [c["step"]["name"] for c in changes if c["step"]["state"] == "completed"] == ["check", "wait"]
 
 
 def test_without_following_it_says_what_was_started(workty: Workty, write: Callable[[str], str]) -> None:
@@ -336,6 +336,15 @@ def test_logs_are_followed_until_the_run_ends(workty: Workty, write: Callable[[s
     done = workty("logs", started["id"], "--follow")
     assert (done.returncode, done.stderr) == (0, "")
     assert states(workty, "nightly") == ["completed"]
+
+
+def test_what_a_step_writes_is_shown_while_it_runs_and_harmless(workty: Workty, write: Callable[[str], str]) -> None:
+    for arguments in (["run", write(FAILING), "--logs"], ["logs", "broken", "--follow"], ["logs", "broken"]):
+        printed = workty(*arguments).stdout
+        lines = [line for line in printed.splitlines() if "ValueError: property 'delay'" in line]
+        assert len(lines) == 1, printed
+        assert lines[0].startswith(r"[b]bad\x1b[31m | ")
+        assert "\x1b" not in printed
 
 
 def test_boards_are_for_admins(server: EmbeddedServer, workty: Workty, command: Command) -> None:
