@@ -72,7 +72,8 @@ def test_many_workflows_of_many_accounts_share_four_slots(server_url: str, new_u
     for user, workflow in workflows:
         user.run(workflow)
     for user, workflow in workflows:
-        user.until_run(workflow, "completed", "failed")
+        ended = user.until_run(workflow, "completed", "failed")
+        assert ended["run"]["reason"] is None
         assert user.states(workflow) == ["completed", "completed"]
         assert_legal(user.changes(workflow))
 
