@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from threading import current_thread
 from typing import Any
 
 import pytest
@@ -33,6 +34,8 @@ from orchestrator.seed import seed
 
 ADMIN = ("supervisor@localhost", "secret")
 BASE = "/api/v1"
+#: The thread that reads what changed for live clients, beside the requests.
+NEWS = "news"
 
 
 class CountingHasher(PasswordHasher):
@@ -210,7 +213,12 @@ class World:
 def new_world(database: Database[dict[str, Any]] | None = None) -> World:
     """A seeded server, on a database of its own or on an empty one that is given."""
     operations: list[tuple[str, str]] = []
-    own = embedded_database(observe=lambda collection, operation: operations.append((collection, operation)))
+
+    def observed(collection: str, operation: str) -> None:
+        if current_thread().name != NEWS:
+            operations.append((collection, operation))
+
+    own = embedded_database(observe=observed)
     db = own if database is None else database
     clock, hasher = Clock(), CountingHasher()
     passwords = Passwords(clock, hasher)
