@@ -28,6 +28,7 @@ from orchestrator.catalogue.packages import PackageLinks, link_secret
 from orchestrator.database import create_indexes
 from orchestrator.embedded import embedded_database
 from orchestrator.errors import StateForbids, Unavailable, WorkflowEmpty
+from orchestrator.live import Audience
 from orchestrator.runs.store import INDEXES as RUN_INDEXES
 from orchestrator.runs.vocabulary import Run
 from orchestrator.seed import seed
@@ -186,6 +187,7 @@ class World:
     operations: list[tuple[str, str]]
     links: PackageLinks
     broker: MemoryBroker
+    audience: Audience
 
     def client(self, email: str | None = None, password: str = "") -> Client:
         return Client(self.app.test_client(), basic(email, password) if email else None)
@@ -230,7 +232,9 @@ def new_world(database: Database[dict[str, Any]] | None = None) -> World:
     telling = Telling(Channel())
     services = assemble(db, runs, links, clock, passwords, broker=broker, fleet=broker, audience=telling.audience)
     app, _ = create_app(services, telling=telling)
-    return World(db, app, telling.channel, services, runs, clock, hasher, operations, links, broker)
+    return World(
+        db, app, telling.channel, services, runs, clock, hasher, operations, links, broker, telling.audience
+    )
 
 
 @pytest.fixture
