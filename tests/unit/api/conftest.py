@@ -28,7 +28,6 @@ from orchestrator.catalogue.packages import PackageLinks, link_secret
 from orchestrator.database import create_indexes
 from orchestrator.embedded import embedded_database
 from orchestrator.errors import StateForbids, Unavailable, WorkflowEmpty
-from orchestrator.live import Audience
 from orchestrator.runs.store import INDEXES as RUN_INDEXES
 from orchestrator.runs.vocabulary import Run
 from orchestrator.seed import seed
@@ -187,7 +186,7 @@ class World:
     operations: list[tuple[str, str]]
     links: PackageLinks
     broker: MemoryBroker
-    audience: Audience
+    telling: Telling
 
     def client(self, email: str | None = None, password: str = "") -> Client:
         return Client(self.app.test_client(), basic(email, password) if email else None)
@@ -205,6 +204,10 @@ class World:
     def account_id(self, client: Client) -> str:
         issued = client.post("/tokens").get_json()
         return str(issued["accountId"])
+
+    def settle(self) -> None:
+        """Wait until live clients have been sent everything that was changed before."""
+        assert self.telling.news.settle(20)
 
     def template(self, name: str) -> str:
         found = self.db["workties"].find_one({"name": name})
@@ -232,9 +235,7 @@ def new_world(database: Database[dict[str, Any]] | None = None) -> World:
     telling = Telling(Channel())
     services = assemble(db, runs, links, clock, passwords, broker=broker, fleet=broker, audience=telling.audience)
     app, _ = create_app(services, telling=telling)
-    return World(
-        db, app, telling.channel, services, runs, clock, hasher, operations, links, broker, telling.audience
-    )
+    return World(db, app, telling.channel, services, runs, clock, hasher, operations, links, broker, telling)
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ class NoBoards:
 
 def core_of(world: Any) -> Core:
     """What an orchestrator makes of boards."""
-    return build_core(world.db, NoBoards(), world.audience, lambda package: None, clock=world.clock)  # type: ignore[arg-type, return-value]
+    return build_core(world.db, NoBoards(), world.telling.audience, lambda package: None, clock=world.clock)  # type: ignore[arg-type, return-value]
 
 
 def added(world: Any, name: str = "kitchen", **more: Any) -> str:
@@ -47,8 +47,9 @@ def vitals(board: str, seq: int = 1, **more: Any) -> dict[str, Any]:
     return {"id": "h", "at": "now", "board": board, "boot": "b", "seq": seq, "active": (), **values, **more}
 
 
-def settled(client: LiveClient) -> list[Any]:
+def settled(world: Any, client: LiveClient) -> list[Any]:
     """What a client has heard of boards when everything that was changed before is told."""
+    world.settle()
     client.ask("devices", "sv.device.no.such.operation")
     return client.taken("devices", CHANGED)[:-1]
 
@@ -59,13 +60,13 @@ def test_a_refresh_tells_all_boards_in_order_of_creation_to_the_asker_alone(
     assert admin.ask("devices", "sv.device.refresh.all", {"requestId": 1}) == {"err": None, "requestId": 1, "count": 0}
     assert admin.next("devices", CHANGED) == {"err": None, "device": {}, "requestId": 1}
     ids = [added(world, name) for name in "ba"]
-    settled(admin)
+    settled(world, admin)
     with LiveClient(live_url, world.admin.post("/tokens").get_json(), "devices") as other:
         assert other.ask("devices", "sv.device.refresh.all", {"per_page": 1, "other": 1})["count"] == 2
         assert [told["device"]["id"] for told in other.taken("devices", CHANGED)] == ids
         assert other.ask("devices", "sv.device.refresh", {"device": {"id": ids[1]}}) == {"err": None, "count": 1}
         assert other.next("devices", CHANGED)["device"]["name"] == "a"
-    assert settled(admin) == []
+    assert settled(world, admin) == []
 
 
 def test_an_added_board_is_told_to_everybody_who_may_see_boards(
@@ -100,8 +101,8 @@ def test_an_added_board_is_told_to_everybody_who_may_see_boards(
                 "agentVersion": None,
             },
         }
-        assert settled(second) == [told]
-        assert settled(outsider) == []
+        assert settled(world, second) == [told]
+        assert settled(world, outsider) == []
     assert world.broker.told == [("add", board)]
 
 
@@ -121,7 +122,7 @@ def test_a_changed_board_is_told_as_it_is(
     world: Any, admin: LiveClient, changes: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     board = added(world)
-    settled(admin)
+    settled(world, admin)
     told = admin.ask("devices", "sv.device.upd", {"device": {"id": board, **changes}, "requestId": 5})
     assert told["err"] is None
     [message] = admin.taken("devices", CHANGED)
@@ -132,11 +133,9 @@ def test_a_changed_board_is_told_as_it_is(
 
 def test_a_deleted_board_is_told_and_its_attempts_are_lost(world: Any, admin: LiveClient) -> None:
     board = added(world)
-    settled(admin)
+    settled(world, admin)
     assert admin.ask("devices", "sv.device.del", {"device": {"id": board}, "requestId": 5})["err"] is None
-    assert admin.taken("devices", CHANGED) == [
-        {"err": None, "device": {"id": board, "deleted": True}, "requestId": 5}
-    ]
+    assert admin.taken("devices", CHANGED) == [{"err": None, "device": {"id": board, "deleted": True}, "requestId": 5}]
     assert world.broker.told[-1] == ("lose", board)
     assert world.admin.get("/devices").get_json() == []
 
@@ -182,7 +181,7 @@ def test_a_wrong_request_changes_nothing_and_tells_only_the_asker(
     own = added(world)
     if isinstance(payload.get("device"), dict) and payload["device"].get("id") == "own":
         payload = {"device": payload["device"] | {"id": own}}
-    settled(admin)
+    settled(world, admin)
     before = world.admin.get("/devices").get_json()
     told = admin.ask("devices", f"sv.device.{event}", payload | {"requestId": 5})
     assert kind_of(told) == expected
@@ -221,7 +220,7 @@ def test_changes_over_rest_are_told_without_a_request(world: Any, admin: LiveCli
     board = added(world)
     world.admin.put(f"/devices/{board}", {"disabled": True})
     world.admin.delete(f"/devices/{board}")
-    told = settled(admin)
+    told = settled(world, admin)
     assert all(set(message) == {"err", "device"} for message in told)
     assert {message["device"]["id"] for message in told} == {board}
     assert told[-1]["device"] == {"id": board, "deleted": True}
@@ -232,7 +231,7 @@ def test_changes_over_rest_are_told_without_a_request(world: Any, admin: LiveCli
 
 def test_every_change_of_state_is_told(world: Any, admin: LiveClient) -> None:
     core, board = core_of(world), added(world)
-    settled(admin)
+    settled(world, admin)
     states = []
     for happens in (
         lambda: core.fleet.heard(Heartbeat(**vitals(board))),
@@ -240,23 +239,23 @@ def test_every_change_of_state_is_told(world: Any, admin: LiveClient) -> None:
         lambda: core.fleet.heard(Heartbeat(**vitals(board, 1, boot="c"))),
     ):
         happens()
-        states += [message["device"]["state"] for message in settled(admin)]
+        states += [message["device"]["state"] for message in settled(world, admin)]
     assert states == ["waiting", "disconnected", "waiting"]
     world.clock.pass_time(seconds=10)
     core.reconciler.sweep(world.clock())
-    assert settled(admin) == []
+    assert settled(world, admin) == []
     world.clock.pass_time(seconds=10)
     core.reconciler.sweep(None)
-    assert settled(admin) == []
+    assert settled(world, admin) == []
     core.reconciler.sweep(BoardStore(world.db).all()[0].last_seen)
-    assert [message["device"]["state"] for message in settled(admin)] == ["disconnected"]
+    assert [message["device"]["state"] for message in settled(world, admin)] == ["disconnected"]
 
 
 def test_what_a_board_says_of_itself_is_told(world: Any, admin: LiveClient) -> None:
     core, board = core_of(world), added(world, labels=["relay"], slots=7)
-    settled(admin)
+    settled(world, admin)
     core.fleet.heard(Heartbeat(**vitals(board)))
-    [told] = settled(admin)
+    [told] = settled(world, admin)
     expected = {"slots": 2, "slotsBusy": 0, "labels": ["camera", "relay"], "platform": "armv7l", "agentVersion": "2"}
     assert told["device"] == told["device"] | expected | {"lastSeen": "2026-01-02T03:04:05.000Z"}
     assert "requestId" not in told
