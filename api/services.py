@@ -93,7 +93,7 @@ def assemble(
     `audience` is told what changes.
     """
     passwords = passwords or Passwords(clock)
-    accounts = AccountService(db, passwords, runs, clock)
+    accounts = AccountService(db, passwords, runs, clock, audience)
     logins = LoginService(db, accounts, passwords, clock, by_name_and_email=name_email_login)
     packages = PackageStore(db)
     catalogue = CatalogueService(db, packages, accounts)
@@ -104,7 +104,7 @@ def assemble(
         logins=logins,
         tokens=TokenService(db, accounts, logins, clock),
         audit=AuditService(db, clock, audit_days),
-        payments=PaymentService(db, Purchases(db, clock)),
+        payments=PaymentService(db, Purchases(db, clock, audience), audience),
         catalogue=catalogue,
         editor=CatalogueEditor(db, catalogue, packages, WorktyRemoval(db, packages, runs, clock), clock),
         workty_properties=WorktyProperties(db, catalogue),
@@ -112,7 +112,7 @@ def assemble(
         instances=InstanceService(db, reader, catalogue, runs, clock),
         packages=packages,
         links=links,
-        boards=BoardService(db, broker, fleet, clock),
+        boards=BoardService(db, broker, fleet, clock, audience),
         history=RunHistory(db),
         replays=Replays(RunStore(db)),
         logs=RunLogs(db),

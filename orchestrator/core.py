@@ -84,16 +84,16 @@ def build_core(
     def handle(run_id: str, events: list[RunEvent]) -> Run | None:
         return engine.handle(run_id, events)
 
-    slots = SlotAllocator(boards, store, handle, clock)
+    slots = SlotAllocator(boards, store, handle, clock, audience)
     effects = Effects(database=database, boards=sender, slots=slots, audience=audience, links=links, clock=clock)
     engine = Engine(store, effects, clock, lambda: uuid.uuid4().hex)
-    fleet = Fleet(boards, store, slots, handle, clock)
+    fleet = Fleet(boards, store, slots, handle, clock, audience=audience)
     reconciler = Reconciler(
         engine=engine, effects=effects, runs=store, boards=boards, fleet=fleet, slots=slots, timing=timing, clock=clock
     )
     runs = RunService(database, store, engine, Snapshots(database), clock)
     logs = LogKeeper(RunLogs(database), store, audience, clock, timedelta(days=log_days))
-    return Core(boards, engine, fleet, reconciler, runs, Purchases(database, clock), logs, timing, clock)
+    return Core(boards, engine, fleet, reconciler, runs, Purchases(database, clock, audience), logs, timing, clock)
 
 
 @dataclass(slots=True)

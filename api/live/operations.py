@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 from api.live.errors import Gone
@@ -123,8 +124,13 @@ def read_payload(data: Sequence[Any]) -> Mapping[str, Any]:
 def read_request_id(payload: Mapping[str, Any]) -> str | int | float | None:
     """The `requestId`. Raises `BadParameter` if it is neither a text of up to 128 characters nor a number."""
     found = payload.get("requestId")
-    fine = isinstance(found, int | float) and not isinstance(found, bool)
-    if fine or found is None or (isinstance(found, str) and len(found) <= REQUEST_ID_LIMIT):
+    # The decoder takes NaN and infinities for numbers, which JSON has not.
+    fine = isinstance(found, int) or (isinstance(found, float) and isfinite(found))
+    if (
+        (fine and not isinstance(found, bool))
+        or found is None
+        or (isinstance(found, str) and len(found) <= REQUEST_ID_LIMIT)
+    ):
         return found
     raise BadParameter(f"requestId: expected a text of up to {REQUEST_ID_LIMIT} characters or a number")
 

@@ -158,7 +158,7 @@ def _property(record: Record) -> Payload:
 
 
 def _with_id(record: Mapping[str, Any], names: tuple[str, ...]) -> Payload:
-    return {"id": str(record["_id"])} | {name: _leaf(record.get(name)) for name in names if name in record}
+    return {"id": str(record["_id"])} | {name: _leaf(record.get(name)) for name in names}
 
 
 def _leaf(value: Any) -> Any:

@@ -32,6 +32,8 @@ log = logging.getLogger("workty.api")
 OPENING_SECONDS = 5.0
 #: Seconds between two looks at the tokens of open sockets. Those that ended are closed within 5 s.
 TOKENS_SECONDS = 2.0
+#: Seconds from then to the end of a socket: what was told of it, e.g. that the account was deleted, goes first.
+FAREWELL_SECONDS = 1.0
 #: Seconds that a client which was given up has to read why.
 PARTING_SECONDS = 2.0
 
@@ -171,9 +173,13 @@ class LiveApi:
             if session.token in accounts:
                 session.account = accounts[session.token]
             else:
-                message = "The token is no longer in force. Get a new one with POST /api/v1/tokens"
-                session.put(encoded("unauthorized", {"message": message}, session.namespace))
-                self._server.disconnect(session.sid, namespace=session.namespace, ignore_queue=True)
+                self._watch.later(FAREWELL_SECONDS, partial(self._dismiss, session))
+
+    def _dismiss(self, session: Session) -> None:
+        """End the session of a token that is not in force any more."""
+        message = "The token is no longer in force. Get a new one with POST /api/v1/tokens"
+        session.put(encoded("unauthorized", {"message": message}, session.namespace))
+        self._server.disconnect(session.sid, namespace=session.namespace, ignore_queue=True)
 
     def _give_up(self, session: Session, why: str) -> None:
         self._part(session.transport, why)

@@ -88,6 +88,7 @@ _DEVICE_FIELDS: Mapping[str, Schema] = {
     "ip6Address": text("fe80::1"),
     "port": number(0, minimum=0, maximum=65535),
 }
+_SLOTS = number(4, minimum=0, maximum=1024, description="Shown until the board says itself how many it has")
 _PROPERTY_FIELDS: Mapping[str, Schema] = {"name": text("delay", maxLength=256), "value": ANY}
 _STOPPING = {409: "Code 8: the run is being stopped"}
 _POSITION_WRONG = "Codes 10, 11, 12: the position is wrong; or a parameter is"
@@ -177,7 +178,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         Form.CHANGE, "Property", record(_PROPERTY_FIELDS)
     ),
     ("/devices", "GET"): Operation(Form.LIST, "Device", embed=("state",)),
-    ("/devices", "POST"): Operation(Form.CREATE, "Device", record(_DEVICE_FIELDS, "name")),
+    ("/devices", "POST"): Operation(Form.CREATE, "Device", record({**_DEVICE_FIELDS, "slots": _SLOTS}, "name")),
     ("/devices/<id>", "GET"): Operation(Form.ONE, "Device", embed=("state",)),
     ("/devices/<id>", "PUT"): Operation(Form.CHANGE, "Device", record(_DEVICE_FIELDS)),
     ("/devices/<id>", "DELETE"): Operation(Form.DELETE),

@@ -38,7 +38,7 @@ class AccountRemoval:
         actor.require("accounts", "delete")
         key = self._accounts.reachable(actor, account_id)["_id"]
         # First of all nobody acts for the account any more, so that nothing is added to what is being erased.
-        self._accounts.mark_removed(key)
+        self._accounts.mark_removed(actor, key, gone=True)
         if erase:
             self._erase(key)
 

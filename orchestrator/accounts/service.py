@@ -15,6 +15,7 @@ from orchestrator.accounts.account import ADMIN, REGULAR, Account, allowances
 from orchestrator.accounts.admins import Admins
 from orchestrator.accounts.passwords import Passwords, generated_password
 from orchestrator.errors import AccountRemoved, NotFound, ValidationFailed
+from orchestrator.live import NOBODY, Audience, EntityChange, EntityKind
 from orchestrator.selection import EVERYTHING, Entity, Kind, Record, Selection, View
 from orchestrator.values import Values, object_id
 from orchestrator.workflows.runs import Runs
@@ -53,10 +54,15 @@ def email_key(email: str) -> str:
 
 
 class AccountService:
-    """Accounts as they see themselves and each other."""
+    """Accounts as they see themselves and each other. `audience` is told what changes."""
 
     def __init__(
-        self, db: Database[dict[str, Any]], passwords: Passwords, runs: Runs, clock: Callable[[], datetime]
+        self,
+        db: Database[dict[str, Any]],
+        passwords: Passwords,
+        runs: Runs,
+        clock: Callable[[], datetime],
+        audience: Audience = NOBODY,
     ) -> None:
         self._accounts = db["accounts"]
         self._workflows = db["workflows"]
@@ -66,6 +72,7 @@ class AccountService:
         self._admins = Admins(db, clock)
         self._passwords = passwords
         self._clock = clock
+        self._audience = audience
 
     def acting(self, document: Mapping[str, Any], found: Iterable[Mapping[str, Any]] | None = None) -> Account:
         """The account of a document, with what its roles allow now. Raises `AccountRemoved`.
@@ -129,6 +136,7 @@ class AccountService:
             self._accounts.insert_one(document)
         except DuplicateKeyError as error:
             raise ValidationFailed(["Path `email` is already in use."]) from error
+        self._tell(actor, document["_id"])
         record = EVERYTHING.pick(document, ACCOUNT)
         return record | {"initialPassword": initial} if initial else record
 
@@ -153,25 +161,45 @@ class AccountService:
         changed = self._changes(values, [name for name in allowed if name in values])
         values.done()
         if changed.get("removed"):
-            return self.mark_removed(key, changed)
+            return self.mark_removed(actor, key, changed)
         if ADMIN in changed.get("aclRoleNames", [ADMIN]):
-            return self._store(key, changed)
-        with self._admins.one_less(key, "aclRoleNames"):
-            return self._store(key, changed)
+            record = self._store(key, changed)
+        else:
+            with self._admins.one_less(key, "aclRoleNames"):
+                record = self._store(key, changed)
+        self._tell(actor, key)
+        return record
 
-    def mark_removed(self, key: ObjectId, more: Mapping[str, Any] | None = None) -> Record:
-        """Let an account log in no more, and stop its runs; changes `more` of it. Raises `NotFound`,
-        `ValidationFailed`."""
+    def mark_removed(
+        self, actor: Account, key: ObjectId, more: Mapping[str, Any] | None = None, *, gone: bool = False
+    ) -> Record:
+        """Let an account log in no more, and stop its runs; changes `more` of it.
+
+        `gone`: live clients are told that it was deleted, not that it changed. Raises `NotFound`, `ValidationFailed`.
+        """
         with self._admins.one_less(key, "removed"):
             # The first removal's date stays.
             self._accounts.update_one(
                 {"_id": key, "removed": {"$ne": True}}, {"$set": {"removed": True, "removedDate": self._clock()}}
             )
             record = self._store(key, {**(more or {}), "removed": True})
+        # Its own clients are to hear it before their connections end.
+        self._tell(actor, key, deleted=gone)
         self._tokens.delete_many({"accountId": key})
         for workflow in list(self._workflows.find({"accountId": key}, {"_id": True})):
             self._runs.stop(workflow["_id"], "The account was removed")
         return record
+
+    def _tell(self, actor: Account, key: ObjectId, *, deleted: bool = False) -> None:
+        change = EntityChange(
+            kind=EntityKind.ACCOUNT,
+            id=str(key),
+            owner=str(key),
+            asked_by=str(actor.id),
+            request_id=actor.request_id,
+            deleted=deleted,
+        )
+        self._audience.entity_changed(change)
 
     def _store(self, key: ObjectId, changed: Mapping[str, Any]) -> Record:
         gone = {"removedDate": ""} if changed.get("removed") is False else {}

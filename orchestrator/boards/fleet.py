@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from orchestrator.boards.slots import Handle, SlotAllocator
 from orchestrator.boards.store import Board, BoardStore
+from orchestrator.live import NOBODY, Audience, EntityChange, EntityKind
 from orchestrator.runs.store import RunStore
 from orchestrator.runs.vocabulary import BoardLost
 from workties.messages import Bye, Heartbeat
@@ -27,6 +28,7 @@ class Fleet:
         slots: gives free slots away.
         handle: gives an event to a run, as `Engine.handle`.
         clock: the moment, UTC.
+        audience: is told what people see of boards.
     """
 
     def __init__(
@@ -36,12 +38,15 @@ class Fleet:
         slots: SlotAllocator,
         handle: Handle,
         clock: Callable[[], datetime],
+        *,
+        audience: Audience = NOBODY,
     ) -> None:
         self._boards = boards
         self._runs = runs
         self._slots = slots
         self._handle = handle
         self._clock = clock
+        self._audience = audience
         self._reminded: dict[str, datetime] = {}
 
     def heard(self, heartbeat: Heartbeat) -> None:
@@ -49,13 +54,16 @@ class Fleet:
         if isinstance(heartbeat, Bye):
             if self._boards.left(heartbeat.board, heartbeat.boot):
                 log.info("board %s says bye: %s", heartbeat.board, heartbeat.reason)
+                self._tell(heartbeat.board)
                 self.lose(heartbeat.board)
             return
         noted = self._boards.heard(heartbeat, self._clock())
         if noted is None:
             self._remind(heartbeat.board)
             return
-        before, after = noted
+        before, after = noted.before, noted.after
+        if noted.news:
+            self._tell(after.id)
         if before is not None and (not before.connected or _grew(before, after)):
             log.info("board %s (%s) is connected: %d slots", after.id, after.name, after.slots)
             self._slots.fill()
@@ -73,6 +81,7 @@ class Fleet:
             silence = now - max(board.last_seen or silent_since, silent_since)
             if board.connected and silence >= timeout and self._boards.disconnected(board.id, board.last_seen):
                 log.warning("board %s (%s) is silent for %d s", board.id, board.name, silence.total_seconds())
+                self._tell(board.id)
             if board.leases and not board.connected and silence >= timeout + lost_after:
                 log.warning("board %s (%s) is lost", board.id, board.name)
                 self.lose(board.id)
@@ -85,6 +94,9 @@ class Fleet:
         """Give up every attempt of a board; the runs go on elsewhere."""
         for run in self._runs.holding(board_id):
             self._handle(run.id, [BoardLost(board_id)])
+
+    def _tell(self, board_id: str) -> None:
+        self._audience.entity_changed(EntityChange(kind=EntityKind.BOARD, id=board_id, owner=None))
 
     def _remind(self, board_id: str) -> None:
         now = self._clock()

@@ -16,6 +16,7 @@ from pymongo.database import Database
 from orchestrator.accounts.account import Account
 from orchestrator.boards.store import BoardStore, labels_of
 from orchestrator.errors import NotFound
+from orchestrator.live import NOBODY, Audience, EntityChange, EntityKind
 from orchestrator.selection import EVERYTHING, Entity, Kind, Record, Selection, View
 from orchestrator.values import TEXT_LIMIT, Values, object_id
 
@@ -44,6 +45,8 @@ DEVICE: Entity = {
 #: Fields that a client may set when it adds or changes a board.
 CHANGEABLE = ("name", "desc", "labels", "disabled", "draining", "protocol", "ip4Address", "ip6Address", "port")
 
+#: Most slots of a board, as in its heartbeats.
+SLOTS_LIMIT = 1024
 #: Most labels that people may give a board.
 LABELS_LIMIT = 64
 
@@ -72,16 +75,23 @@ class BoardService:
         queues: declares the queues of new boards.
         consequences: tells the runs.
         clock: the moment, UTC.
+        audience: is told what changes.
     """
 
     def __init__(
-        self, db: Database[dict[str, Any]], queues: Queues, consequences: Consequences, clock: Callable[[], datetime]
+        self,
+        db: Database[dict[str, Any]],
+        queues: Queues,
+        consequences: Consequences,
+        clock: Callable[[], datetime],
+        audience: Audience = NOBODY,
     ) -> None:
         self._boards = BoardStore(db)
         self._states = db["device_states"]
         self._queues = queues
         self._consequences = consequences
         self._clock = clock
+        self._audience = audience
 
     def find(self, actor: Account, selection: Selection, view: View = EVERYTHING) -> list[Record]:
         """All boards. Raises `Forbidden`.
@@ -103,7 +113,7 @@ class BoardService:
         return _shown(_record(document, self._state_ids()), view)
 
     def add(self, actor: Account, body: Mapping[str, Any]) -> Record:
-        """A new board with its queues, `disconnected` until it is heard.
+        """A new board with its queues, `disconnected` until it is heard; then it says itself how many slots it has.
 
         Raises `Forbidden`, `ValidationFailed` (no name, or one in use), `Unavailable` (nothing is stored then).
         """
@@ -111,12 +121,15 @@ class BoardService:
         values = Values(body)
         values.required("name")
         given = _checked(values, body)
+        if "slots" in values:
+            given["slots"] = _whole(values, "slots", body["slots"], SLOTS_LIMIT)
         values.done()
         self._boards.refuse_taken(given["name"])
         key = ObjectId()
         # First the queues: a board that is known must be reachable. Those of a board that is not stored harm nobody.
         self._queues.add_board(str(key))
         self._boards.add(given["name"], self._clock(), key, given)
+        self._tell(actor, key)
         return self.get(actor, str(key))
 
     def change(self, actor: Account, board_id: str, body: Mapping[str, Any]) -> Record:
@@ -132,6 +145,7 @@ class BoardService:
         document = self._boards.change(key, given)
         if document is None:
             raise NotFound("device")
+        self._tell(actor, key)
         self._consequences.serve()
         return _shown(_record(document, self._state_ids()), EVERYTHING)
 
@@ -145,7 +159,19 @@ class BoardService:
         key = object_id(board_id)
         if not self._boards.remove(key):
             raise NotFound("device")
+        self._tell(actor, key, deleted=True)
         self._consequences.lose(str(key))
+
+    def _tell(self, actor: Account, key: ObjectId, *, deleted: bool = False) -> None:
+        change = EntityChange(
+            kind=EntityKind.BOARD,
+            id=str(key),
+            owner=None,
+            asked_by=str(actor.id),
+            request_id=actor.request_id,
+            deleted=deleted,
+        )
+        self._audience.entity_changed(change)
 
     def _state_ids(self) -> Mapping[str, ObjectId]:
         return {row["name"]: row["_id"] for row in self._states.find()}
@@ -194,7 +220,7 @@ def _checked(values: Values, body: Mapping[str, Any]) -> dict[str, Any]:
         if name in values:
             found[name] = _flag(values, name, body[name])
     if "port" in values:
-        found["port"] = _port(values, body["port"])
+        found["port"] = _whole(values, "port", body["port"], 65535)
     return found
 
 
@@ -226,9 +252,9 @@ def _flag(values: Values, name: str, value: object) -> bool:
     return found
 
 
-def _port(values: Values, value: object) -> int:
+def _whole(values: Values, name: str, value: object, most: int) -> int:
     found = int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 6 else value
-    if isinstance(found, bool) or not isinstance(found, int) or not 0 <= found <= 65535:
-        values.wrong("Path `port` is not a whole number from 0 to 65535.")
+    if isinstance(found, bool) or not isinstance(found, int) or not 0 <= found <= most:
+        values.wrong(f"Path `{name}` is not a whole number from 0 to {most}.")
         return 0
     return found

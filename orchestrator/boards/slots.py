@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from orchestrator.boards.store import Board, BoardStore
+from orchestrator.live import NOBODY, Audience, EntityChange, EntityKind
 from orchestrator.runs.store import RunStore
 from orchestrator.runs.vocabulary import BoardRef, Run, RunEvent, SlotGranted, StepReason, StillWaiting
 
@@ -23,13 +24,22 @@ class SlotAllocator:
         runs: the runs and their queue.
         handle: gives an event to a run, as `Engine.handle`.
         clock: the moment, UTC.
+        audience: is told of every slot that is leased or free again.
     """
 
-    def __init__(self, boards: BoardStore, runs: RunStore, handle: Handle, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        boards: BoardStore,
+        runs: RunStore,
+        handle: Handle,
+        clock: Callable[[], datetime],
+        audience: Audience = NOBODY,
+    ) -> None:
         self._boards = boards
         self._runs = runs
         self._handle = handle
         self._clock = clock
+        self._audience = audience
 
     def fill(self) -> frozenset[str]:
         """Lease free slots, least loaded board first; returns the ids of the runs that got one."""
@@ -50,12 +60,14 @@ class SlotAllocator:
 
     def release(self, board_id: str, run_id: str) -> None:
         """Give back what a run has leased, and let the next one have it."""
-        self._boards.release(board_id, run_id)
+        if self._boards.release(board_id, run_id):
+            self._tell(board_id)
         self.fill()
 
     def note_leaving(self, board_id: str) -> None:
         """Lease nothing of a board until it is heard again."""
-        self._boards.leaving(board_id)
+        if self._boards.leaving(board_id):
+            self._tell(board_id)
 
     def explain(self, run: Run) -> None:
         """Have a run that still waits say what it waits for."""
@@ -76,6 +88,10 @@ class SlotAllocator:
         waiting = self._runs.next_waiting(board.runtimes, board.labels)
         if waiting is None or not self._boards.lease(board, waiting.id, self._clock()):
             return None
+        self._tell(board.id)
         self._handle(waiting.id, [SlotGranted(BoardRef(board.id, board.name))])
         self._runs.served(waiting.ticket)
         return waiting.id
+
+    def _tell(self, board_id: str) -> None:
+        self._audience.entity_changed(EntityChange(kind=EntityKind.BOARD, id=board_id, owner=None))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
@@ -28,6 +28,10 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
 }
 
 
+#: At most one heartbeat of a board that changes nothing is told to live clients in this time (live API contract,
+#: section 7).
+TOLD_EVERY = timedelta(seconds=10)
+
 #: What a heartbeat lists may be long and is nobody's affair but the reconciler's.
 _SHOWN: Mapping[str, int] = {"active": 0}
 
@@ -38,6 +42,22 @@ class Lease:
 
     run: str
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a heartbeat changed.
+
+    Attributes:
+        before: the board before; None if this heartbeat is an old one, which changed nothing.
+        after: the board as it is now.
+        news: whether live clients are to be told of it: somebody sees it differently now, or it is the one heartbeat
+            in `TOLD_EVERY` that is told though nothing has changed.
+    """
+
+    before: Board | None
+    after: Board
+    news: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +114,8 @@ class BoardStore:
         """Add a board, `disconnected` until it is heard. Raises `ValidationFailed` if the name is in use.
 
         Args:
-            given: further fields of the record that people choose, e.g. `desc`.
+            given: further fields of the record that people choose, e.g. `desc`; `slots` is what is shown until the
+                board says how many it has.
         """
         document = {
             "_id": board_id or ObjectId(),
@@ -104,13 +125,13 @@ class BoardStore:
             "ip6Address": "",
             "port": 0,
             "givenLabels": [],
+            "slots": 0,
             **(given or {}),
             "name": name,
             "created": now,
             "disabled": False,
             "draining": False,
             "connected": False,
-            "slots": 0,
             "leases": [],
             "runtimes": [],
             "labels": [],
@@ -167,21 +188,26 @@ class BoardStore:
 
     # --- life
 
-    def heard(self, heartbeat: Heartbeat, now: datetime) -> tuple[Board | None, Board] | None:
-        """Note a heartbeat, unless a later one of the same boot was noted.
-
-        Returns the board before (None if this heartbeat is an old one) and after; None if there is no such board.
-        """
+    def heard(self, heartbeat: Heartbeat, now: datetime) -> Heard | None:
+        """Note a heartbeat, unless a later one of the same boot was noted. None if there is no such board."""
         if not ObjectId.is_valid(heartbeat.board):
             return None
         key = {"_id": ObjectId(heartbeat.board)}
         newer = {"$or": [{"boot": {"$ne": heartbeat.boot}}, {"heartbeat": {"$lt": heartbeat.seq}}]}
         fresh = _vitals(heartbeat) | {"connected": True, "lastSeen": now}
         before = self._boards.find_one_and_update(key | newer, {"$set": fresh}, return_document=ReturnDocument.BEFORE)
-        if before is not None:
-            return _board(before), _board(before | fresh)
-        present = self._boards.find_one(key)
-        return None if present is None else (None, _board(present))
+        if before is None:
+            present = self._boards.find_one(key)
+            return None if present is None else Heard(None, _board(present))
+        changed = any(before.get(name) != fresh[name] for name in _SEEN)
+        return Heard(_board(before), _board(before | fresh), self._claim(before, now) or changed)
+
+    def _claim(self, board: Mapping[str, Any], now: datetime) -> bool:
+        """Whether it falls to the caller to tell a heartbeat that was noted on `board`, of all who hear heartbeats."""
+        told = board.get("told")
+        if told is not None and now - told < TOLD_EVERY:
+            return False
+        return self._boards.update_one({"_id": board["_id"], "told": told}, {"$set": {"told": now}}).modified_count > 0
 
     def disconnected(self, board_id: str, last_seen: datetime | None) -> bool:
         """Note that a board is silent, unless it was heard after `last_seen`; whether it was noted."""
@@ -193,9 +219,10 @@ class BoardStore:
         key = {"_id": ObjectId(board_id), "connected": True, "boot": boot}
         return self._boards.update_one(key, {"$set": {"connected": False, "active": []}}).modified_count > 0
 
-    def leaving(self, board_id: str) -> None:
-        """Note that a board's agent stops, until the next heartbeat."""
-        self._boards.update_one({"_id": ObjectId(board_id)}, {"$set": {"connected": False}})
+    def leaving(self, board_id: str) -> bool:
+        """Note that a board's agent stops, until the next heartbeat; whether that was news."""
+        key = {"_id": ObjectId(board_id), "connected": True}
+        return self._boards.update_one(key, {"$set": {"connected": False}}).modified_count > 0
 
     # --- slots
 
@@ -226,6 +253,10 @@ class BoardStore:
         """Give the slot of a run back; whether it had one."""
         released = self._boards.update_one({"_id": ObjectId(board_id)}, {"$pull": {"leases": {"run": run_id}}})
         return released.modified_count > 0
+
+
+#: Of what a heartbeat says: what people see of it at once. All else they see with the next heartbeat that is told.
+_SEEN = ("connected", "slots", "runtimes", "labels", "agentVersion", "platform")
 
 
 def _vitals(heartbeat: Heartbeat) -> dict[str, Any]:

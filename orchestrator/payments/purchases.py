@@ -18,6 +18,7 @@ from pymongo.database import Database
 from pymongo.errors import DocumentTooLarge, PyMongoError, WriteError
 
 from orchestrator.errors import NotEnoughFunds, NotFound, TooLarge, brief
+from orchestrator.live import NOBODY, Audience, EntityChange, EntityKind
 
 log = logging.getLogger(__name__)
 
@@ -37,17 +38,22 @@ def cost(price: int, discount_percent: float) -> int:
 
 
 class Purchases:
-    """Purchases of templates."""
+    """Purchases of templates. `audience` is told what one makes: payment, copy, and the account with its amount."""
 
-    def __init__(self, db: Database[dict[str, Any]], clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, db: Database[dict[str, Any]], clock: Callable[[], datetime], audience: Audience = NOBODY
+    ) -> None:
         self._accounts = db["accounts"]
         self._workties = db["workties"]
         self._properties = db["workty_properties"]
         self._payments = db["payment_transactions"]
         self._clock = clock
+        self._audience = audience
 
-    def buy(self, account_id: ObjectId, template_id: ObjectId) -> Document:
+    def buy(self, account_id: ObjectId, template_id: ObjectId, request_id: str | int | float | None = None) -> Document:
         """Pay for a template, copy it for the account, and return the payment.
+
+        `request_id` is the buyer's name of the request, see `Account.request_id`.
 
         Raises `NotFound` for what is no template, `NotEnoughFunds`, `TooLarge`. If something else is raised the money
         is back, or the purchase is finished later by `finish_abandoned`.
@@ -63,6 +69,7 @@ class Purchases:
         except PyMongoError:
             self._give_back(account_id, purchase)
             raise
+        self._tell(account_id, purchase, request_id)
         return dict(purchase["payment"])
 
     def finish_abandoned(self) -> None:
@@ -73,6 +80,7 @@ class Purchases:
                 if purchase["since"] <= before:
                     log.warning("Finishing the purchase %s of account %s", purchase["_id"], account["_id"])
                     self._finish(account["_id"], purchase)
+                    self._tell(account["_id"], purchase)
 
     def _purchase(self, account_id: ObjectId, template: Document) -> dict[str, Any]:
         """The note of a purchase: its cost, and the documents that are to be made."""
@@ -109,6 +117,16 @@ class Purchases:
         for collection, document in ((self._workties, purchase["workty"]), (self._payments, purchase["payment"])):
             collection.update_one({"_id": document["_id"]}, {"$setOnInsert": _content(document)}, upsert=True)
         self._accounts.update_one({"_id": account_id}, {"$pull": {"purchases": {"_id": purchase["_id"]}}})
+
+    def _tell(self, account_id: ObjectId, purchase: Document, request_id: str | int | float | None = None) -> None:
+        made = (
+            (EntityKind.PAYMENT, purchase["payment"]["_id"]),
+            (EntityKind.WORKTY, purchase["workty"]["_id"]),
+            (EntityKind.ACCOUNT, account_id),
+        )
+        for kind, key in made:
+            change = EntityChange(kind=kind, id=str(key), owner=str(account_id), request_id=request_id)
+            self._audience.entity_changed(change)
 
     def _give_back(self, account_id: ObjectId, purchase: Document) -> None:
         """Undo a purchase. What cannot be undone now stays noted, and is finished later instead."""

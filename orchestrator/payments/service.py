@@ -13,6 +13,7 @@ from pymongo.database import Database
 
 from orchestrator.accounts.account import Account
 from orchestrator.errors import NotFound
+from orchestrator.live import NOBODY, Audience, EntityChange, EntityKind
 from orchestrator.payments.purchases import Purchases
 from orchestrator.selection import EVERYTHING, Entity, Kind, Record, Selection, View
 from orchestrator.values import TEXT_LIMIT, Values, object_id
@@ -27,11 +28,15 @@ PAYMENT: Entity = {
 
 
 class PaymentService:
-    """Payments of accounts. What belongs to another account does not exist, except for admins."""
+    """Payments of accounts. What belongs to another account does not exist, except for admins.
 
-    def __init__(self, db: Database[dict[str, Any]], purchases: Purchases) -> None:
+    `audience` is told what is changed here; what a purchase makes is told by `purchases`.
+    """
+
+    def __init__(self, db: Database[dict[str, Any]], purchases: Purchases, audience: Audience = NOBODY) -> None:
         self._payments = db["payment_transactions"]
         self._purchases = purchases
+        self._audience = audience
 
     def find(self, actor: Account, selection: Selection, view: View = EVERYTHING) -> list[Record]:
         """Own payments, for admins all. Raises `Forbidden`."""
@@ -60,7 +65,7 @@ class PaymentService:
         actor.require("payments", "create")
         values = Values(body)
         values.required("worktyId")
-        return EVERYTHING.pick(self._purchases.buy(actor.id, values.id("worktyId")), PAYMENT)
+        return EVERYTHING.pick(self._purchases.buy(actor.id, values.id("worktyId"), actor.request_id), PAYMENT)
 
     def update(self, actor: Account, payment_id: str, body: Mapping[str, Any]) -> Record:
         """Change a payment's message. Raises `Forbidden`, `NothingToUpdate`, `NotFound`, `ValidationFailed`."""
@@ -75,14 +80,28 @@ class PaymentService:
         found = self._payments.find_one_and_update(key, {"$set": changed}, return_document=ReturnDocument.AFTER)
         if found is None:
             raise NotFound("payment")
+        self._tell(actor, found)
         return EVERYTHING.pick(found, PAYMENT)
 
     def delete(self, actor: Account, payment_id: str) -> None:
         """Delete a payment; gives nothing back. Raises `Forbidden`, `NotFound`."""
         actor.require("payments", "delete")
         key = {"$and": [_reachable(actor), {"_id": object_id(payment_id)}]}
-        if not self._payments.delete_one(key).deleted_count:
+        found = self._payments.find_one_and_delete(key)
+        if found is None:
             raise NotFound("payment")
+        self._tell(actor, found, deleted=True)
+
+    def _tell(self, actor: Account, payment: Mapping[str, Any], *, deleted: bool = False) -> None:
+        change = EntityChange(
+            kind=EntityKind.PAYMENT,
+            id=str(payment["_id"]),
+            owner=str(payment["accountId"]),
+            asked_by=str(actor.id),
+            request_id=actor.request_id,
+            deleted=deleted,
+        )
+        self._audience.entity_changed(change)
 
 
 def _reachable(actor: Account) -> dict[str, Any]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from api.live.contexts import payments
+from api.live.contexts import accounts, devices, payments
 from api.live.operations import Operation
 
 #: By context and event.
 OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
-    "accounts": {},
+    "accounts": accounts.OPERATIONS,
     "workflows": {},
     "workties": {},
-    "devices": {},
+    "devices": devices.OPERATIONS,
     "payments": payments.OPERATIONS,
     "uisettings": {},
 }

@@ -9,7 +9,7 @@ from api.live.operations import Done, Operation, Request
 from orchestrator.payments.service import PAYMENT
 
 _CHANGED, _NAME = "sv.payment.changed", "paymentTransaction"
-_ID = f"{_NAME}.id"
+_ID, _WORKTY = f"{_NAME}.id", f"{_NAME}.worktyId"
 
 
 def _refresh_all(request: Request) -> Done:
@@ -37,7 +37,7 @@ def _delete(request: Request) -> None:
 OPERATIONS: Mapping[str, Operation] = {
     "sv.payment.refresh.all": Operation(needs="view", perform=_refresh_all),
     "sv.payment.refresh": Operation(needs="view", missing=(_ID,), ids={_ID: "payment"}, perform=_refresh),
-    "sv.payment.add": Operation(needs="create", missing=(f"{_NAME}.worktyId",), perform=_add),
+    "sv.payment.add": Operation(needs="create", missing=(_WORKTY,), ids={_WORKTY: "workty"}, perform=_add),
     "sv.payment.upd": Operation(
         needs="update", missing=(_ID,), ids={_ID: "payment"}, codes={"payment": 3}, perform=_update
     ),

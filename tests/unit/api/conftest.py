@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from threading import current_thread
 from typing import Any
 
 import pytest
@@ -33,6 +34,8 @@ from orchestrator.seed import seed
 
 ADMIN = ("supervisor@localhost", "secret")
 BASE = "/api/v1"
+#: The thread that reads what changed for live clients, beside the requests.
+NEWS = "news"
 
 
 class CountingHasher(PasswordHasher):
@@ -183,6 +186,7 @@ class World:
     operations: list[tuple[str, str]]
     links: PackageLinks
     broker: MemoryBroker
+    telling: Telling
 
     def client(self, email: str | None = None, password: str = "") -> Client:
         return Client(self.app.test_client(), basic(email, password) if email else None)
@@ -201,6 +205,10 @@ class World:
         issued = client.post("/tokens").get_json()
         return str(issued["accountId"])
 
+    def settle(self) -> None:
+        """Wait until live clients have been sent everything that was changed before."""
+        assert self.telling.news.settle(20)
+
     def template(self, name: str) -> str:
         found = self.db["workties"].find_one({"name": name})
         assert found is not None
@@ -210,7 +218,12 @@ class World:
 def new_world(database: Database[dict[str, Any]] | None = None) -> World:
     """A seeded server, on a database of its own or on an empty one that is given."""
     operations: list[tuple[str, str]] = []
-    own = embedded_database(observe=lambda collection, operation: operations.append((collection, operation)))
+
+    def observed(collection: str, operation: str) -> None:
+        if current_thread().name != NEWS:
+            operations.append((collection, operation))
+
+    own = embedded_database(observe=observed)
     db = own if database is None else database
     clock, hasher = Clock(), CountingHasher()
     passwords = Passwords(clock, hasher)
@@ -222,7 +235,7 @@ def new_world(database: Database[dict[str, Any]] | None = None) -> World:
     telling = Telling(Channel())
     services = assemble(db, runs, links, clock, passwords, broker=broker, fleet=broker, audience=telling.audience)
     app, _ = create_app(services, telling=telling)
-    return World(db, app, telling.channel, services, runs, clock, hasher, operations, links, broker)
+    return World(db, app, telling.channel, services, runs, clock, hasher, operations, links, broker, telling)
 
 
 @pytest.fixture

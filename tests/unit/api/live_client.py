@@ -55,6 +55,8 @@ class LiveClient:
     def __exit__(self, *_: object) -> None:
         self.socket.disconnect()
         self.socket.eio.disconnect()
+        if self.socket.eio.http is not None:  # polling, closed by the server: the library leaves it open
+            self.socket.eio.http.close()
 
     def ask(self, context: str, event: str, payload: Any = None) -> Any:
         """Send a request; the acknowledgement, which comes after what it caused was sent to this client."""
