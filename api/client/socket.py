@@ -24,10 +24,18 @@ LOST, ANSWER = "disconnect", "answer"
 
 
 class _InOrder(engineio.Client):
-    """Handles messages in the thread that reads them. The library starts a thread for each, and they overtake."""
+    """Handles messages in the thread that reads them. The library starts a thread for each, and they overtake.
+
+    Closes the socket also when the server ended the connection; the library leaves it to the garbage collector.
+    """
 
     def _trigger_event(self, event: str, *args: Any, run_async: bool = False, **kwargs: Any) -> Any:
         return super()._trigger_event(event, *args, run_async=run_async and event != "message", **kwargs)
+
+    def _reset(self) -> None:
+        super()._reset()
+        if self.ws is not None:
+            self.ws.shutdown()
 
 
 class OrderedSocket(socketio.Client):

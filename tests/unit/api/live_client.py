@@ -101,7 +101,7 @@ class LiveClient:
 def refused(url: str, namespace: str, auth: Any) -> Any:
     """Why a namespace is not opened; None if it is."""
     told: list[Any] = []
-    client = socketio.Client(reconnection=False)
+    client = OrderedSocket(reconnection=False)
     client.on("connect_error", told.append, namespace=namespace)
     try:
         client.connect(url, auth=auth, namespaces=[namespace], transports=["websocket"], wait_timeout=PATIENCE)

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import socketio
 
+from api.client.socket import OrderedSocket
 from api.server import serve_threaded
 
 GUNICORN = """
@@ -67,7 +67,7 @@ def test_a_stopped_server_refuses_connections(world: Any) -> None:
 
 def test_gunicorn_ends_within_five_seconds_though_a_websocket_is_open() -> None:
     with gunicorn() as (process, port, account, token):
-        client = socketio.Client()
+        client = OrderedSocket()
         client.connect(
             f"http://127.0.0.1:{port}",
             auth={"token": token},
