@@ -132,6 +132,8 @@ def _watch(told: SimpleQueue[tuple[str, Mapping[str, Any]]], progress: Progress,
             progress.update(steps[found["id"]].task, completed=found["progress"])
             continue
         workflow = payload["workflow"]
+        if workflow.get("run") is None or "worktiesInstances" in workflow:
+            continue  # about the workflow as a whole
         _show(progress, steps[workflow["worktyInstance"]["id"]], workflow["worktyInstance"])
         if workflow["run"]["state"] in FINAL:
             return str(workflow["run"]["state"])

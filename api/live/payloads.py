@@ -38,6 +38,11 @@ def entry(record: Record) -> Payload:
     return {name: value for name, value in found.items() if name != "parentId" or value is not None}
 
 
+def drawing(record: Record) -> Payload:
+    """How an account's clients draw a workflow."""
+    return {"workflowId": str(record["workflowId"]), "json": record["json"]}
+
+
 def workty(record: Record) -> Payload:
     """A workty whose dictionary entries and properties are embedded; never its code."""
     names = {field: _with_id(record[field], ("name",)) for field in _DICTIONARIES}

@@ -74,6 +74,8 @@ def decide(run: Run, event: RunEvent, now: datetime) -> Decision:
 
 
 def _resume(turn: Turn, event: ResumeWanted) -> None:
+    if event.only_paused and turn.run.state not in {RunState.PAUSING, RunState.PAUSED}:
+        raise not_paused(turn.run.state.value)
     if turn.run.state is RunState.STOPPING:
         raise StateForbids("Workflow instance is running: its stop is not confirmed yet. Try again when it is stopped")
     if turn.run.state is RunState.PAUSING:
@@ -110,6 +112,11 @@ def _properties(turn: Turn, event: PropertiesChanged) -> None:
     for index, step in enumerate(turn.run.steps):
         if step.instance == event.instance and not step.active and not turn.run.state.final:
             turn.change_step(index, properties=event.properties)
+
+
+def not_paused(state: str) -> StateForbids:
+    """The refusal to resume a run in a state in which nothing is paused."""
+    return StateForbids(f"Nothing is paused that could go on: the run is {state}. Use run instead", code=9)
 
 
 # --- slots and boards

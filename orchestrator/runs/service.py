@@ -6,6 +6,7 @@ The table of commands x states is that of the REST contract, section 4, and the 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from bson import ObjectId
 from pymongo.database import Database
 
 from orchestrator.errors import NotFound, WorkflowEmpty
+from orchestrator.runs.decide import not_paused
 from orchestrator.runs.engine import TRIES, Contended, Engine
 from orchestrator.runs.snapshot import Snapshots
 from orchestrator.runs.store import RunStore, Stored
@@ -75,6 +77,15 @@ class RunService:
                 if run is not None and not run.state.final:
                     return
         raise Contended(str(workflow_id))
+
+    def resume(self, workflow_id: ObjectId) -> None:
+        """Let a paused run go on, or withdraw a pause. Raises `StateForbids` (code 9) where nothing is paused."""
+        latest = self._store.latest(str(workflow_id))
+        if latest is None:
+            raise not_paused("not started")
+        wanted = replace(self._resume(latest.run), only_paused=True)
+        if self._engine.handle(latest.run.id, [wanted]) is None:
+            raise not_paused("gone")
 
     def pause(self, workflow_id: ObjectId) -> None:
         """Pause the run at its next checkpoint; nothing happens where nothing runs. Raises `StateForbids`."""

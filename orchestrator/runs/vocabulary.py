@@ -168,9 +168,13 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class ResumeWanted:
-    """Its owner wants the run to go on; `ticket` is its place in the queue if it has to wait for a slot again."""
+    """Its owner wants the run to go on; `ticket` is its place in the queue if it has to wait for a slot again.
+
+    `only_paused`: whether that is refused where nothing is paused.
+    """
 
     ticket: int
+    only_paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

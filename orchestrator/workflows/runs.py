@@ -16,6 +16,9 @@ class Runs(Protocol):
     def start(self, workflow_id: ObjectId) -> None:
         """Run, or go on with a paused run. Raises `WorkflowEmpty`, `StateForbids`, `NotFound`."""
 
+    def resume(self, workflow_id: ObjectId) -> None:
+        """Go on with a paused run, or withdraw a pause. Raises `StateForbids` (code 9) where nothing is paused."""
+
     def pause(self, workflow_id: ObjectId) -> None:
         """Pause at the next checkpoint; no effect where nothing runs. Raises `StateForbids` while stopping."""
 
