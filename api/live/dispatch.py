@@ -80,7 +80,7 @@ class Dispatcher:
         except TooSlow:
             raise
         except Exception as error:
-            if not isinstance(error, OrchestratorError | UNREACHABLE):
+            if not isinstance(error, (OrchestratorError, *UNREACHABLE)):
                 log.error("The live operation %s failed", event[:64], exc_info=error)
             told = live_error(error, self._settings, payload)
             session.answer(answered, {"err": told, **named})
