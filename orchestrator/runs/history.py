@@ -79,7 +79,7 @@ class RunHistory:
         return [
             {
                 "_id": step["instance"],
-                "name": step["name"],
+                "name": step["name"] or step["program"]["name"],
                 "state": step["state"],
                 "attempt": step["attempt"],
                 "lines": list((step["reason"] or {}).get("lastOutput") or ()),
@@ -118,7 +118,7 @@ def _step(step: Document) -> Record:
     return _without_none(
         {
             "_id": step["instance"],
-            "name": step["name"],
+            "name": step["name"] or step["program"]["name"],
             "worktyId": step["program"]["id"],
             "worktyName": step["program"]["name"],
             "state": step["state"],

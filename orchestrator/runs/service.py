@@ -19,6 +19,7 @@ from orchestrator.runs.engine import TRIES, Contended, Engine
 from orchestrator.runs.snapshot import Snapshots
 from orchestrator.runs.store import RunStore, Stored
 from orchestrator.runs.vocabulary import (
+    InstanceRenamed,
     PauseWanted,
     PropertiesChanged,
     ResumeWanted,
@@ -133,6 +134,10 @@ class RunService:
     def renamed(self, workflow_id: ObjectId, name: str, desc: str) -> None:
         """Let live messages about the runs of a workflow carry its new name."""
         self._store.rename(str(workflow_id), name, desc)
+
+    def instance_renamed(self, workflow_id: ObjectId, instance_id: ObjectId, name: str, desc: str) -> None:
+        """Let live messages about an instance in a run that has not ended carry its new name and description."""
+        self._command(workflow_id, InstanceRenamed(str(instance_id), name, desc))
 
     def _command(self, workflow_id: ObjectId, event: RunEvent) -> None:
         latest = self._store.latest(str(workflow_id))

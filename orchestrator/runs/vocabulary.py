@@ -231,9 +231,26 @@ class PropertiesChanged:
     properties: tuple[Property, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class InstanceRenamed:
+    """The owner changed name or description of an instance; its step is told of by them from now on."""
+
+    instance: str
+    name: str
+    desc: str
+
+
 Command = ResumeWanted | PauseWanted | StopWanted
 RunEvent = (
-    Command | SlotGranted | StillWaiting | BoardLost | AttemptMissing | AnswerOverdue | PropertiesChanged | StepEvent
+    Command
+    | SlotGranted
+    | StillWaiting
+    | BoardLost
+    | AttemptMissing
+    | AnswerOverdue
+    | PropertiesChanged
+    | InstanceRenamed
+    | StepEvent
 )
 
 

@@ -122,6 +122,7 @@ class InstanceService:
             workflow = self._arrange(workflow, lambda ids: position.moved(ids, key), holding=key)
         if changed:
             self._instances.update_one({"_id": key}, {"$set": changed})
+            self._tell_name(workflow, key)
         instance = self._in(workflow, instance_id)
         self._tell(actor, workflow, instance)
         return self._reader.instance_records(actor, [workflow], [instance], view)[0]
@@ -232,6 +233,16 @@ class InstanceService:
                 return done
             read = self._workflows.find_one({"_id": workflow["_id"]})
         raise NotFound("workflow")
+
+    def _tell_name(self, workflow: Document, key: ObjectId) -> None:
+        """Tell the run name and desc, again if they changed while it was told: so the newest ones come last."""
+        told = None
+        while workflow.get("runId") and (found := self._instances.find_one({"_id": key})) is not None:
+            known = (found.get("name", ""), found.get("desc", ""))
+            if known == told:
+                return
+            told = known
+            self._runs.instance_renamed(workflow["_id"], key, *known)
 
     def _tell_run(self, workflow_id: ObjectId, instance: Document) -> None:
         """Tell the run all properties, again if they changed while it was told: so the newest ones come last."""

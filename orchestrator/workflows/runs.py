@@ -39,6 +39,9 @@ class Runs(Protocol):
     def renamed(self, workflow_id: ObjectId, name: str, desc: str) -> None:
         """Let live messages about the workflow's runs carry its new name."""
 
+    def instance_renamed(self, workflow_id: ObjectId, instance_id: ObjectId, name: str, desc: str) -> None:
+        """Let live messages about an instance in a run that has not ended carry its new name and description."""
+
     def stop_needing(self, workty_id: ObjectId, reason: str) -> None:
         """Stop every run that has still to run an instance of the workty."""
 

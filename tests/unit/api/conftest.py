@@ -111,6 +111,9 @@ class MemoryRuns:
     def renamed(self, workflow_id: ObjectId, name: str, desc: str) -> None:
         self.told.append(("renamed", workflow_id, name, desc))
 
+    def instance_renamed(self, workflow_id: ObjectId, instance_id: ObjectId, name: str, desc: str) -> None:
+        self.told.append(("instance renamed", workflow_id, instance_id, name, desc))
+
     def stop_needing(self, workty_id: ObjectId, reason: str) -> None:
         self.told.append(("stop_needing", workty_id))
 

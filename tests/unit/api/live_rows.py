@@ -31,6 +31,11 @@ class Row:
     missing: tuple[str, ...] = ()
     codes: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def context(self) -> str:
+        """The context that the operation belongs to."""
+        return next(context for context, rows in ROWS.items() if self in rows)
+
     def filled(self, ids: Mapping[str, str]) -> dict[str, Any]:
         """The payload with these ids."""
         found = _filled(self.payload, ids)

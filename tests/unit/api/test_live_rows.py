@@ -11,9 +11,7 @@ from tests.unit.api.live_client import EVENTS, LiveClient
 from tests.unit.api.live_rows import EMPTY, ROWS, Row, objects, replaced, without
 
 UNKNOWN = "5f" * 12
-ALL = [pytest.param(context, row, id=row.event) for context, rows in ROWS.items() for row in rows]
-WITH_IDS = [param for param in ALL if param.values[1].codes]  # type: ignore[attr-defined]
-REQUIRED = [param for param in ALL if param.values[1].missing]  # type: ignore[attr-defined]
+ALL = [row for rows in ROWS.values() for row in rows]
 MISSING = (400, "BadDigest", "")
 
 
@@ -40,10 +38,10 @@ def asker(world: Any, url: str, ann: Any, context: str) -> LiveClient:
     return world.live(url, world.admin if context == "workties" else ann, context)  # type: ignore[no-any-return]
 
 
-def refusal(client: LiveClient, context: str, event: str, payload: Any) -> tuple[int, str, Any]:
+def refusal(client: LiveClient, row: Row, payload: Any) -> tuple[int, str, Any]:
     """How the one message that the client gets says no."""
-    acknowledged = client.ask(context, event, payload)
-    told = client.next(context, f"sv.{EVENTS[context]}.changed")
+    acknowledged = client.ask(row.context, row.event, payload)
+    told = client.next(row.context, f"sv.{EVENTS[row.context]}.changed")
     assert told == acknowledged
     assert set(told) <= {"err", "requestId"}
     assert told["err"] is not None, payload
@@ -63,62 +61,62 @@ def test_every_operation_of_these_contexts_has_its_row() -> None:
         }
 
 
-@pytest.mark.parametrize(("context", "row"), REQUIRED)
+@pytest.mark.parametrize("row", [row for row in ALL if row.missing], ids=lambda row: row.event)
 def test_what_is_missing_or_empty_is_told_and_changes_nothing(
-    world: Any, live_url: str, ann: Any, ids: dict[str, str], context: str, row: Row
+    world: Any, live_url: str, ann: Any, ids: dict[str, str], row: Row
 ) -> None:
     payload, before = row.filled(ids), content(world)
-    with asker(world, live_url, ann, context) as client:
-        assert refusal(client, context, row.event, None) == MISSING
+    with asker(world, live_url, ann, row.context) as client:
+        assert refusal(client, row, None) == MISSING
         for path in row.missing:
-            assert refusal(client, context, row.event, without(payload, path)) == MISSING
+            assert refusal(client, row, without(payload, path)) == MISSING
             for empty in EMPTY:
-                assert refusal(client, context, row.event, replaced(payload, path, empty)) == MISSING
+                assert refusal(client, row, replaced(payload, path, empty)) == MISSING
     assert content(world) == before
 
 
-@pytest.mark.parametrize(("context", "row"), REQUIRED)
+@pytest.mark.parametrize("row", [row for row in ALL if row.missing], ids=lambda row: row.event)
 def test_an_object_that_is_none_is_told_and_changes_nothing(
-    world: Any, live_url: str, ann: Any, ids: dict[str, str], context: str, row: Row
+    world: Any, live_url: str, ann: Any, ids: dict[str, str], row: Row
 ) -> None:
     payload, before = row.filled(ids), content(world)
-    with asker(world, live_url, ann, context) as client:
-        assert refusal(client, context, row.event, "text") == MISSING
-        assert refusal(client, context, row.event, [payload]) == MISSING
+    with asker(world, live_url, ann, row.context) as client:
+        assert refusal(client, row, "text") == MISSING
+        assert refusal(client, row, [payload]) == MISSING
         for path in objects(row):
             for wrong in ("text", 5, True, [1]):
-                assert refusal(client, context, row.event, replaced(payload, path, wrong)) == MISSING
+                assert refusal(client, row, replaced(payload, path, wrong)) == MISSING
     assert content(world) == before
 
 
-@pytest.mark.parametrize(("context", "row"), WITH_IDS)
-def test_a_malformed_id_is_one_that_does_not_exist_and_so_is_a_strangers(  # noqa: PLR0913, PLR0917 - fixtures
-    world: Any, live_url: str, ann: Any, bob: Any, ids: dict[str, str], context: str, row: Row
+@pytest.mark.parametrize("row", [row for row in ALL if row.codes], ids=lambda row: row.event)
+def test_a_malformed_id_is_one_that_does_not_exist_and_so_is_a_strangers(
+    world: Any, live_url: str, ann: Any, ids: dict[str, str], row: Row
 ) -> None:
-    payload, theirs = row.filled(ids), row.filled(made(world, bob) if context != "workties" else ids)
+    payload, theirs = row.filled(ids), row.filled(made(world, world.account("bob")))
     before = content(world)
-    with asker(world, live_url, ann, context) as client:
+    with asker(world, live_url, ann, row.context) as client:
         for path, code in row.codes.items():
             wrong = [UNKNOWN, "nonsense", 7, ["a"], {"$ne": ""}, ids["workflow"][:-1]]
-            if context != "workties" and path != "workty.id":
+            if row.context != "workties" and path != "workty.id":
                 wrong.append(_at(theirs, path))
             for value in wrong:
                 expected = (500, "UnexpectedError", code)
-                assert refusal(client, context, row.event, replaced(payload, path, value)) == expected
+                assert refusal(client, row, replaced(payload, path, value)) == expected
     assert content(world) == before
 
 
-@pytest.mark.parametrize(("context", "row"), ALL)
+@pytest.mark.parametrize("row", ALL, ids=lambda row: row.event)
 def test_who_has_no_role_for_it_is_refused_before_anything_is_looked_at(
-    world: Any, live_url: str, ann: Any, ids: dict[str, str], context: str, row: Row
+    world: Any, live_url: str, ann: Any, ids: dict[str, str], row: Row
 ) -> None:
     nobody = world.account("nobody")
     answer = world.admin.put(f"/accounts/{world.account_id(nobody)}", {"aclRoleNames": []})
     assert answer.status_code == 200
     before = content(world)
-    with world.live(live_url, nobody, context) as client:
+    with world.live(live_url, nobody, row.context) as client:
         for payload in (None, row.filled(ids)):
-            assert refusal(client, context, row.event, payload) == (500, "UnexpectedError", 13)
+            assert refusal(client, row, payload) == (500, "UnexpectedError", 13)
     assert content(world) == before
 
 
@@ -128,7 +126,7 @@ def test_a_regular_account_only_views_worktys(
 ) -> None:
     before = content(world)
     with world.live(live_url, ann, "workties") as client:
-        assert refusal(client, "workties", row.event, row.filled(ids)) == (500, "UnexpectedError", 13)
+        assert refusal(client, row, row.filled(ids)) == (500, "UnexpectedError", 13)
     assert content(world) == before
 
 

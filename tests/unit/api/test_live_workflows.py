@@ -182,8 +182,14 @@ def test_an_instance_goes_where_it_is_told_or_to_the_end(world: Any, heard: Ears
 
 @pytest.mark.parametrize(
     ("position", "code"),
-    [({"position_index": 2}, 10), ({"position_index": -1}, 10), ({"position_index": "x"}, 10)]
-    + [({"position_id": UNKNOWN}, 11), ({"position_id": 5}, 11), ({"position_type": "middle"}, 12)],
+    [
+        ({"position_index": 2}, 10),
+        ({"position_index": -1}, 10),
+        ({"position_index": "x"}, 10),
+        ({"position_id": UNKNOWN}, 11),
+        ({"position_id": 5}, 11),
+        ({"position_type": "middle"}, 12),
+    ],
 )
 def test_a_place_that_there_is_not_is_refused(world: Any, heard: Ears, position: dict[str, Any], code: int) -> None:
     workflow = made(heard)

@@ -59,6 +59,8 @@ class Runs:
         action()
         self.names.append(name)
 
+    def instance_renamed(self, workflow_id: ObjectId, instance_id: ObjectId, name: str, desc: str) -> None: ...
+
     def stop_needing(self, workty_id: ObjectId, reason: str) -> None: ...
 
     def awaits(self, workflow_id: ObjectId, instance_id: ObjectId) -> bool:
