@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,9 +15,13 @@ MARKER = "marker"
 
 @dataclass
 class Ears:
-    """Clients in a context; `one` and `other` are sockets of the same account."""
+    """Clients in a context; `one` and `other` are sockets of the same account.
+
+    `settle` waits until the server has told all that changed.
+    """
 
     context: str
+    settle: Callable[[], object]
     one: LiveClient
     other: LiveClient
     stranger: LiveClient
@@ -26,6 +30,7 @@ class Ears:
     def heard(self, client: LiveClient) -> list[Any]:
         """What a client was told since the last time. A marker is asked for: what was told before it has come."""
         event = f"sv.{EVENTS[self.context]}.changed"
+        self.settle()
         client.ask(self.context, "sv.none", {"requestId": MARKER})
         client.next(self.context, event, lambda payload: payload.get("requestId") == MARKER)
         return client.taken(self.context, event)
@@ -84,4 +89,4 @@ def ears(world: Any, url: str, context: str, owner: Any, stranger: Any) -> Itera
     """Clients of two accounts and of the first admin in a context."""
     with ExitStack() as on:
         clients = [world.live(url, account, context) for account in (owner, owner, stranger, world.admin)]
-        yield Ears(context, *(on.enter_context(client) for client in clients))
+        yield Ears(context, world.settle, *(on.enter_context(client) for client in clients))

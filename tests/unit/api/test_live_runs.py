@@ -32,7 +32,6 @@ def workflow_of(world: Any, client: Any, steps: int = 2) -> str:
     for number in range(steps):
         body = {"worktyId": world.template("with-delay"), "name": f"step {number}", "desc": "waits"}
         assert client.post(f"/workflows/{workflow}/worktiesInstances", body).status_code == 201
-    world.settle()
     return workflow
 
 
@@ -282,7 +281,6 @@ def test_a_refresh_and_the_messages_about_changes_say_the_same(world: Any, workf
 def test_an_instance_without_a_name_is_told_alike_by_refresh_and_changes(world: Any, ann: Any, heard: Ears) -> None:
     workflow = workflow_of(world, ann, 0)
     ann.post(f"/workflows/{workflow}/worktiesInstances", {"worktyId": world.template("with-delay")})
-    world.settle()
     heard.heard(heard.one)
     heard.heard(heard.other)
     changes, _ = asked(heard, "run", workflow)
