@@ -317,6 +317,39 @@ def test_a_refresh_shows_where_and_how_each_instance_of_an_ended_run_ended(
     assert told["run"]["reason"] == second["reason"]
 
 
+def test_without_a_board_a_run_waits_and_says_for_what(world: Any, workflow: str, heard: Ears) -> None:
+    _, answer = asked(heard, "run", workflow)
+    instance = answer["worktiesInstances"][0]
+    assert (answer["run"]["state"], instance["state"]) == ("waiting", "waiting")
+    assert instance["reason"] == answer["run"]["reason"]
+    assert (instance["reason"]["code"], instance["device"]) == ("no-board", None)
+    board = world.engine.board()
+    sent = refreshed(heard, workflow)["worktiesInstances"][0]
+    assert (sent["reason"]["code"], sent["attempt"]) == ("sent", 1)
+    assert sent["device"] == {"id": board.id, "name": "board-0"}
+
+
+def test_a_stop_leaves_what_is_completed_and_the_next_run_begins_anew(world: Any, workflow: str, heard: Ears) -> None:
+    board = world.engine.board()
+    asked(heard, "run", workflow)
+    world.engine.drive(board, "state", "completed")
+    world.engine.drive(board, "state")
+    for client in (heard.one, heard.other):
+        heard.heard(client)
+    _, answer = asked(heard, "stop", workflow)
+    assert answer["run"]["state"] == "stopping"
+    world.engine.obey(board)
+    world.engine.deliver_all()
+    stopped = heard.heard(heard.one)[-1]["workflow"]
+    assert heard.heard(heard.other)[-1]["workflow"] == stopped
+    assert (stopped["run"]["state"], stopped["worktyInstance"]["state"]) == ("stopped", "stopped")
+    states = [instance["state"] for instance in refreshed(heard, workflow)["worktiesInstances"]]
+    assert states == ["completed", "stopped"]
+    changes, answer = asked(heard, "run", workflow)
+    assert [change["worktyInstance"]["state"] for change in changes] == ["initial", "initial", "waiting"]
+    assert {change["run"]["id"] for change in changes} == {answer["run"]["id"]} != {stopped["run"]["id"]}
+
+
 # --- changes during a run
 
 

@@ -313,6 +313,17 @@ def test_every_answer_and_change_carries_the_name_of_its_request(heard: Ears) ->
         assert (told["err"]["statusCode"], "requestId" in told) == (400, False)
 
 
+def test_what_is_changed_is_in_the_audit_trail(world: Any, ann: Any, heard: Ears) -> None:
+    workflow = made(heard)
+    added(world, heard, workflow)
+    assert heard.refused("sv.workflow.upd", {"workflow": {"id": UNKNOWN, "name": "x"}}) == (*NO, 3)
+    heard.answered("sv.workflow.refresh.all", {})
+    found = world.admin.get("/audit", entityId=workflow["id"], sort="created").get_json()
+    told = [(entry["operation"], entry["entity"], entry["result"], entry["accountId"]) for entry in found]
+    events = ("sv.workflow.add", "sv.workflow.add.workty.instance")
+    assert sorted(told) == [(event, "workflow", "done", world.account_id(ann)) for event in events]
+
+
 def test_a_workflow_that_is_removed_takes_its_drawings_along(world: Any, ann: Any, heard: Ears, live_url: str) -> None:
     workflow = made(heard)["id"]
     with world.live(live_url, ann, "uisettings") as client:
