@@ -30,6 +30,7 @@ from orchestrator.runs.history import RunHistory
 from orchestrator.runs.logs import RunLogs
 from orchestrator.runs.replay import Replays
 from orchestrator.runs.store import RunStore
+from orchestrator.workflows.drawings import DrawingService
 from orchestrator.workflows.instances import InstanceService
 from orchestrator.workflows.reading import Reader
 from orchestrator.workflows.removal import Removal
@@ -62,6 +63,7 @@ class Services:
     workty_properties: WorktyProperties
     workflows: WorkflowService
     instances: InstanceService
+    drawings: DrawingService
     packages: PackageStore
     links: PackageLinks
     boards: BoardService
@@ -98,18 +100,20 @@ def assemble(
     packages = PackageStore(db)
     catalogue = CatalogueService(db, packages, accounts)
     reader = Reader(db, accounts, catalogue, runs)
+    worktys = WorktyRemoval(db, packages, runs, clock, audience)
     return Services(
         accounts=accounts,
-        removal=AccountRemoval(db, accounts, Removal(db, runs), WorktyRemoval(db, packages, runs, clock)),
+        removal=AccountRemoval(db, accounts, Removal(db, runs), worktys),
         logins=logins,
         tokens=TokenService(db, accounts, logins, clock),
         audit=AuditService(db, clock, audit_days),
         payments=PaymentService(db, Purchases(db, clock, audience), audience),
         catalogue=catalogue,
-        editor=CatalogueEditor(db, catalogue, packages, WorktyRemoval(db, packages, runs, clock), clock),
-        workty_properties=WorktyProperties(db, catalogue),
-        workflows=WorkflowService(db, reader, runs, clock),
-        instances=InstanceService(db, reader, catalogue, runs, clock),
+        editor=CatalogueEditor(db, catalogue, packages, worktys, clock, audience=audience),
+        workty_properties=WorktyProperties(db, catalogue, audience),
+        workflows=WorkflowService(db, reader, runs, clock, audience),
+        instances=InstanceService(db, reader, catalogue, runs, clock, audience=audience),
+        drawings=DrawingService(db, reader, audience),
         packages=packages,
         links=links,
         boards=BoardService(db, broker, fleet, clock, audience),

@@ -101,7 +101,10 @@ INDEXES: Indexes = {
         _index("package", "package.sha256"),
     ),
     "packages": (_index("released", "released", partialFilterExpression={"released": {"$exists": True}}),),
-    "ui_settings": (_index("of_workflow", "workflowId"),),
+    "ui_settings": (
+        _index("of_workflow", "workflowId"),
+        _index("account_workflow", "accountId", "workflowId", unique=True),
+    ),
     "workty_types": _UNIQUE_NAME,
     "workty_validation_states": _UNIQUE_NAME,
     "workty_instance_states": _UNIQUE_NAME,

@@ -143,12 +143,12 @@ class StateForbids(OrchestratorError):
 
 
 class TooLarge(OrchestratorError):
-    """A document is larger than may be stored."""
+    """A document is larger than may be stored, or there is none."""
 
     code = 16
 
-    def __init__(self) -> None:
-        super().__init__("The size of document is too large")
+    def __init__(self, message: str = "The size of document is too large") -> None:
+        super().__init__(message)
 
 
 class Contended(OrchestratorError):

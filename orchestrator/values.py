@@ -79,7 +79,7 @@ class Values:
         value = self._body.get(name)
         if value is None:
             return ""
-        if not isinstance(value, str) or not _encodable(value):
+        if not isinstance(value, str) or not encodable(value):
             self.wrong(f"Path `{name}` is not a text.")
             return ""
         if len(value) > limit:
@@ -92,7 +92,7 @@ class Values:
         if value is None:
             return default
         found = [value] if isinstance(value, str) else value
-        if not isinstance(found, list) or not all(isinstance(text, str) and _encodable(text) for text in found):
+        if not isinstance(found, list) or not all(isinstance(text, str) and encodable(text) for text in found):
             self.wrong(f"Path `{name}` is not a list of texts.")
             return default
         return found
@@ -159,13 +159,14 @@ class Values:
             raise ValidationFailed(self._problems)
 
 
-def _encodable(text: str) -> bool:
+def encodable(text: str) -> bool:
+    """Whether a text can be stored and sent: JSON also knows halves of characters."""
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _storable(value: Any) -> bool:
     if isinstance(value, str):
-        return _encodable(value)
+        return encodable(value)
     if isinstance(value, int):
         return -_INT64 <= value < _INT64
     if isinstance(value, list):
@@ -177,4 +178,4 @@ def _storable(value: Any) -> bool:
 
 def _storable_key(key: str) -> bool:
     # The driver reads an object with $ref as a reference, not as what was stored.
-    return _encodable(key) and "\0" not in key and key != "$ref"
+    return encodable(key) and "\0" not in key and key != "$ref"

@@ -87,20 +87,37 @@ class News:
                 self._tell(found)
 
     def _tell(self, change: EntityChange) -> None:
-        context, event, name = NAMES[change.kind]
         try:
             about = {"id": change.id, "deleted": True} if change.deleted else self._read(change)
-            if about is None:
-                return
             named = {} if change.request_id is None else {"requestId": change.request_id}
-            for namespace in _namespaces(change, context):
-                self._emit(f"sv.{event}.changed", {"err": None, name: about, **named}, namespace)
+            while about is not None:
+                self._emit_to_all(change, about, named)
+                about, named = self._moved_on(change, about), {}
         except OrchestratorError as error:
             log.warning(
                 "Live clients may have missed a change of %s %s: %s", change.kind.value, change.id, brief(error)
             )
         except Exception:  # the thread must outlive whatever comes up
             log.exception("A change of %s %s could not be told", change.kind.value, change.id)
+
+    def _emit_to_all(self, change: EntityChange, about: Mapping[str, Any], named: Mapping[str, Any]) -> None:
+        context, event, name = NAMES[change.kind]
+        for namespace in _namespaces(change, context):
+            self._emit(f"sv.{event}.changed", {"err": None, name: about, **named}, namespace)
+
+    def _moved_on(self, change: EntityChange, told: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """A workflow whose run moved on while it was told, as it is now; None if nothing did.
+
+        The run told of it by itself, perhaps before what was older: that must not be the last that clients hear.
+        """
+        if told.get("run") is None or told["run"]["finished"] is not None:
+            return None
+        now = self._read(change)
+        return None if now is None or _place(now) == _place(told) else now
+
+
+def _place(workflow: Mapping[str, Any]) -> tuple[str, int]:
+    return workflow["run"]["id"], workflow["run"]["seq"]
 
 
 def _namespaces(change: EntityChange, context: str) -> list[str]:

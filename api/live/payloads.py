@@ -7,7 +7,7 @@ from typing import Any
 
 from api.rest.answers import plain
 from orchestrator.live import LogWritten, ProgressMade, StepChange
-from orchestrator.runs.documents import step_view
+from orchestrator.runs.documents import board_of, step_view
 from orchestrator.runs.vocabulary import Run, RunState, Step
 from orchestrator.selection import Record
 from orchestrator.workflows.service import Overview
@@ -36,6 +36,11 @@ def entry(record: Record) -> Payload:
     """An entry of a dictionary; `parentId` where it has one."""
     found = _with_id(record, ("name", "parentId"))
     return {name: value for name, value in found.items() if name != "parentId" or value is not None}
+
+
+def drawing(record: Record) -> Payload:
+    """How an account's clients draw a workflow."""
+    return {"workflowId": str(record["workflowId"]), "json": record["json"]}
 
 
 def workty(record: Record) -> Payload:
@@ -132,8 +137,7 @@ def _instance(record: Record, step: Step | None, run: Run | None) -> Payload:
     }
     if step is None or run is None:
         return found | {"attempt": 0, "progress": None, "reason": None, "device": None}
-    board = run.board if step is run.step and not run.state.final else step.board
-    told = _step(step_view(step, board))
+    told = _step(step_view(step, board_of(run, step)))
     return found | {name: told[name] for name in ("state", "attempt", "progress", "reason", "device")}
 
 

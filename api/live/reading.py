@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 
 from bson import ObjectId
@@ -44,6 +45,7 @@ class LiveReader:
                 services.catalogue.get(self._actor, change.id, WORKTY_VIEW)
             ),
             EntityKind.BOARD: lambda change: payloads.device(services.boards.get(self._actor, change.id)),
+            EntityKind.UI_SETTINGS: self._drawing,
             EntityKind.PAYMENT: lambda change: payloads.payment(services.payments.get(self._actor, change.id)),
         }
 
@@ -73,6 +75,12 @@ class LiveReader:
             return payloads.workflow(self._services.workflows.overview(self._actor, workflow))
         except NotFound:
             return None
+
+    def _drawing(self, change: EntityChange) -> Payload:
+        record = self._services.drawings.load(replace(self._actor, id=ObjectId(change.owner)), change.id)
+        if record is None:
+            raise NotFound("drawing")
+        return payloads.drawing(record)
 
     def _workflow(self, change: EntityChange) -> Payload:
         about = payloads.workflow(self._services.workflows.overview(self._actor, change.id))

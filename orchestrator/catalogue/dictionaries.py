@@ -8,7 +8,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo.database import Database
 
-from orchestrator.selection import Entity, Kind
+from orchestrator.selection import EVERYTHING, Entity, Kind, Record
 from orchestrator.values import Values, is_id
 
 #: An entry of a dictionary without and with entries below others.
@@ -37,6 +37,11 @@ class Dictionaries:
 
     def __init__(self, db: Database[dict[str, Any]]) -> None:
         self._db = db
+
+    def entries(self, field: str) -> list[Record]:
+        """All entries of the dictionary that `field` refers to, in order of creation."""
+        entity = DICTIONARIES[field][1]
+        return [EVERYTHING.pick(entry, entity) for entry in self._of(field).find(sort=[("_id", 1)])]
 
     def default(self, field: str) -> ObjectId:
         """The entry that `field` of a new workty has if the client names none."""

@@ -16,7 +16,9 @@ from orchestrator.catalogue.dictionaries import Dictionaries
 from orchestrator.catalogue.packages import PackageStore, digest_of
 from orchestrator.catalogue.removal import WorktyRemoval
 from orchestrator.catalogue.service import CatalogueService, package_document
+from orchestrator.changes import entity_change
 from orchestrator.errors import NotFound
+from orchestrator.live import NOBODY, Audience, EntityKind
 from orchestrator.selection import Record
 from orchestrator.values import TEXT_LIMIT, Values
 
@@ -36,7 +38,12 @@ Document = Mapping[str, Any]
 
 
 class CatalogueEditor:
-    """Adds, changes and deletes worktys."""
+    """Adds, changes and deletes worktys.
+
+    Args:
+        removal: deletes a workty, and tells so.
+        audience: is told of the others.
+    """
 
     def __init__(
         self,
@@ -45,6 +52,8 @@ class CatalogueEditor:
         packages: PackageStore,
         removal: WorktyRemoval,
         clock: Callable[[], datetime],
+        *,
+        audience: Audience = NOBODY,
     ) -> None:
         self._workties = db["workties"]
         self._dictionaries = Dictionaries(db)
@@ -52,6 +61,7 @@ class CatalogueEditor:
         self._packages = packages
         self._removal = removal
         self._clock = clock
+        self._audience = audience
 
     def create(self, actor: Account, body: Mapping[str, Any]) -> Record:
         """A new workty of the actor; `price` is in currency units. Raises `Forbidden`, `ValidationFailed`."""
@@ -79,6 +89,7 @@ class CatalogueEditor:
         if data is not None:
             self._packages.put(data)
         self._workties.insert_one(document)
+        self._tell(actor, document)
         return self._catalogue.record(actor, document)
 
     def change(self, actor: Account, workty_id: str, body: Mapping[str, Any]) -> Record:
@@ -106,6 +117,7 @@ class CatalogueEditor:
             )
             if done is not None:
                 self._give_up(workty, done)
+                self._tell(actor, done)
                 return self._catalogue.record(actor, done)
             workty = self._workties.find_one({"_id": workty["_id"]})
         raise NotFound("workty")
@@ -117,8 +129,11 @@ class CatalogueEditor:
         """
         actor.require("workties", "delete")
         workty = self._catalogue.owned(actor, workty_id)
-        if not self._removal.workty(workty, "A workty that the run needs was deleted"):
+        if not self._removal.workty(workty, "A workty that the run needs was deleted", actor):
             raise NotFound("workty")
+
+    def _tell(self, actor: Account, workty: Document) -> None:
+        self._audience.entity_changed(entity_change(EntityKind.WORKTY, workty["_id"], workty["accountId"], actor))
 
     def _reference(self, values: Values, field: str) -> ObjectId | None:
         known = self._dictionaries

@@ -10,8 +10,10 @@ from pymongo import ReturnDocument
 from pymongo.database import Database
 
 from orchestrator.accounts.account import Account
-from orchestrator.catalogue.service import PROPERTY, CatalogueService
+from orchestrator.catalogue.service import PROPERTY, CatalogueService, Document
+from orchestrator.changes import entity_change
 from orchestrator.errors import NotFound, ValidationFailed
+from orchestrator.live import NOBODY, Audience, EntityKind
 from orchestrator.selection import EVERYTHING, Record
 from orchestrator.values import Values, object_id
 
@@ -20,12 +22,17 @@ MAX_PROPERTIES = 256
 
 
 class WorktyProperties:
-    """Adds, changes and removes properties of worktys. One is there exactly if the workty's list names it."""
+    """Adds, changes and removes properties of worktys. One is there exactly if the workty's list names it.
 
-    def __init__(self, db: Database[dict[str, Any]], catalogue: CatalogueService) -> None:
+    Args:
+        audience: is told what changes.
+    """
+
+    def __init__(self, db: Database[dict[str, Any]], catalogue: CatalogueService, audience: Audience = NOBODY) -> None:
         self._workties = db["workties"]
         self._properties = db["workty_properties"]
         self._catalogue = catalogue
+        self._audience = audience
 
     def add(self, actor: Account, workty_id: str, body: Mapping[str, Any]) -> Record:
         """A new last property. Raises `Forbidden`, `NotFound`, `ValidationFailed`."""
@@ -45,6 +52,7 @@ class WorktyProperties:
             self._properties.delete_one({"_id": found["_id"]})
             self._catalogue.require(workty["_id"])
             raise ValidationFailed([f"Path `propertiesIds` has {MAX_PROPERTIES} properties already, the most it may."])
+        self._tell(actor, workty)
         return EVERYTHING.pick(found, PROPERTY)
 
     def change(self, actor: Account, workty_id: str, property_id: str, body: Mapping[str, Any]) -> Record:
@@ -55,7 +63,7 @@ class WorktyProperties:
         actor.require("workties", "update")
         values = _property(body)
         values.changes("name", "value", required=("name",))
-        key = self._key(actor, workty_id, property_id)[1]
+        workty, key = self._key(actor, workty_id, property_id)
         changed: dict[str, Any] = {"name": values.text("name")} if "name" in values else {}
         changed |= {"value": values.json("value")} if "value" in values else {}
         values.done()
@@ -64,23 +72,29 @@ class WorktyProperties:
         )
         if found is None:
             raise NotFound("property")
+        self._tell(actor, workty)
         return EVERYTHING.pick(found, PROPERTY)
 
     def remove(self, actor: Account, workty_id: str, property_id: str) -> None:
         """Remove a property. Raises `Forbidden`, `NotFound`."""
         actor.require("workties", "update")
         workty, key = self._key(actor, workty_id, property_id)
-        taken = self._workties.update_one({"_id": workty, "propertiesIds": key}, {"$pull": {"propertiesIds": key}})
+        listed = {"_id": workty["_id"], "propertiesIds": key}
+        taken = self._workties.update_one(listed, {"$pull": {"propertiesIds": key}})
         self._properties.delete_one({"_id": key})
         if not taken.matched_count:
             raise NotFound("property")
+        self._tell(actor, workty)
 
-    def _key(self, actor: Account, workty_id: str, property_id: str) -> tuple[ObjectId, ObjectId]:
-        """The ids of a workty and of one of its properties. Raises `NotFound`."""
+    def _tell(self, actor: Account, workty: Document) -> None:
+        self._audience.entity_changed(entity_change(EntityKind.WORKTY, workty["_id"], workty["accountId"], actor))
+
+    def _key(self, actor: Account, workty_id: str, property_id: str) -> tuple[Document, ObjectId]:
+        """A workty and the id of one of its properties. Raises `NotFound`."""
         workty, key = self._catalogue.owned(actor, workty_id), object_id(property_id)
         if key not in workty["propertiesIds"]:
             raise NotFound("property")
-        return workty["_id"], key
+        return workty, key
 
 
 def _property(body: Mapping[str, Any]) -> Values:

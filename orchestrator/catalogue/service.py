@@ -10,7 +10,7 @@ from pymongo.database import Database
 
 from orchestrator.accounts.account import Account
 from orchestrator.accounts.service import AccountService
-from orchestrator.catalogue.dictionaries import DICTIONARIES
+from orchestrator.catalogue.dictionaries import DICTIONARIES, Dictionaries
 from orchestrator.catalogue.packages import PackageStore
 from orchestrator.errors import NotFound, NotOwnWorkty
 from orchestrator.references import embed, from_collection
@@ -67,6 +67,11 @@ class CatalogueService:
         """One workty. Raises `Forbidden`, `NotFound`."""
         actor.require("workties", "view")
         return self._records(actor, [self._visible(actor, object_id(workty_id))], view)[0]
+
+    def dictionary(self, actor: Account, field: str) -> list[Record]:
+        """What worktys may have for `field`, e.g. `categoryId`. Raises `Forbidden`."""
+        actor.require("workties", "view")
+        return Dictionaries(self._db).entries(field)
 
     def usable(self, actor: Account, workty_id: ObjectId) -> Mapping[str, Any]:
         """The document of a workty that the account may use: an own one or a free template, for admins any.

@@ -19,6 +19,7 @@ from orchestrator.runs.vocabulary import (
     BoardLost,
     Decision,
     Dispatch,
+    InstanceRenamed,
     Instruct,
     LinkWorkflow,
     NoteLeaving,
@@ -74,6 +75,8 @@ def decide(run: Run, event: RunEvent, now: datetime) -> Decision:
 
 
 def _resume(turn: Turn, event: ResumeWanted) -> None:
+    if event.only_paused and turn.run.state not in {RunState.PAUSING, RunState.PAUSED}:
+        raise not_paused(turn.run.state.value)
     if turn.run.state is RunState.STOPPING:
         raise StateForbids("Workflow instance is running: its stop is not confirmed yet. Try again when it is stopped")
     if turn.run.state is RunState.PAUSING:
@@ -110,6 +113,17 @@ def _properties(turn: Turn, event: PropertiesChanged) -> None:
     for index, step in enumerate(turn.run.steps):
         if step.instance == event.instance and not step.active and not turn.run.state.final:
             turn.change_step(index, properties=event.properties)
+
+
+def _renamed(turn: Turn, event: InstanceRenamed) -> None:
+    for index, step in enumerate(turn.run.steps):
+        if step.instance == event.instance and not turn.run.state.final:
+            turn.change_step(index, name=event.name, desc=event.desc)
+
+
+def not_paused(state: str) -> StateForbids:
+    """The refusal to resume a run in a state in which nothing is paused."""
+    return StateForbids(f"Nothing is paused that could go on: the run is {state}. Use run instead", code=9)
 
 
 # --- slots and boards
@@ -173,6 +187,8 @@ def _try_again(turn: Turn, reason: StepReason, *, keep_slot: bool) -> None:
     if turn.run.wanted is Wanted.STOP:
         turn.end("stop")
         return
+    if not keep_slot:
+        turn.give_back_slot()
     if turn.step.state is StepState.RUNNING:
         turn.move("lose", reason=reason, progress=None)
     else:
@@ -182,7 +198,6 @@ def _try_again(turn: Turn, reason: StepReason, *, keep_slot: bool) -> None:
     elif keep_slot:
         turn.dispatch()
     else:
-        turn.give_back_slot()
         turn.queue(None)
 
 
@@ -274,6 +289,7 @@ _RULES: dict[type, Callable[[Turn, Any], None]] = {
     PauseWanted: _pause,
     StopWanted: _stop,
     PropertiesChanged: _properties,
+    InstanceRenamed: _renamed,
     SlotGranted: _granted,
     StillWaiting: _still_waiting,
     BoardLost: _board_lost,

@@ -42,6 +42,13 @@ _EFFECTS: dict[str, type[Effect]] = {
 }
 
 
+def board_of(run: Run, step: Step) -> BoardRef | None:
+    """The board that has a step of the run, or on which it ended; None for one that waits for a slot or is paused."""
+    if step.state in {StepState.INITIAL, StepState.PAUSED}:
+        return None
+    return run.board if step.state in {StepState.WAITING, StepState.RUNNING} else step.board
+
+
 def step_view(step: Step, board: BoardRef | None) -> Document:
     """A step as clients may see it: plain data, in the words of the core."""
     reason = step.reason

@@ -95,8 +95,8 @@ class RunHistory:
 
         Raises `Forbidden`, `NotFound`.
         """
-        run = self._owned(actor, run_id, {"steps.instance": 1, "steps.name": 1})
-        names = {step["instance"]: step["name"] for step in run["steps"]}
+        run = self._owned(actor, run_id, {"steps.instance": 1, "steps.name": 1, "steps.program.name": 1})
+        names = {step["instance"]: _name(step) for step in run["steps"]}
         messages = self._logs.select(run["_id"], selection)
         return [view.pick(found | {"name": names[str(found["instance"])]}, LOG_MESSAGE) for found in messages]
 
@@ -131,7 +131,7 @@ def _step(step: Document) -> Record:
     return _without_none(
         {
             "_id": step["instance"],
-            "name": step["name"],
+            "name": _name(step),
             "worktyId": step["program"]["id"],
             "worktyName": step["program"]["name"],
             "state": step["state"],
@@ -144,6 +144,10 @@ def _step(step: Document) -> Record:
             "reason": _reason(step["reason"]),
         }
     )
+
+
+def _name(step: Document) -> str:
+    return str(step["name"] or step["program"]["name"])
 
 
 def _change(entry: Document, steps: Sequence[Document]) -> Record:

@@ -6,6 +6,7 @@ The table of commands x states is that of the REST contract, section 4, and the 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -13,10 +14,12 @@ from bson import ObjectId
 from pymongo.database import Database
 
 from orchestrator.errors import Contended, NotFound, WorkflowEmpty
+from orchestrator.runs.decide import not_paused
 from orchestrator.runs.engine import TRIES, Engine
 from orchestrator.runs.snapshot import Snapshots
 from orchestrator.runs.store import RunStore, Stored
 from orchestrator.runs.vocabulary import (
+    InstanceRenamed,
     PauseWanted,
     PropertiesChanged,
     ResumeWanted,
@@ -76,6 +79,15 @@ class RunService:
                     return
         raise Contended(str(workflow_id))
 
+    def resume(self, workflow_id: ObjectId) -> None:
+        """Let a paused run go on, or withdraw a pause. Raises `StateForbids` (code 9) where nothing is paused."""
+        latest = self._store.latest(str(workflow_id))
+        if latest is None:
+            raise not_paused("not started")
+        wanted = replace(self._resume(latest.run), only_paused=True)
+        if self._engine.handle(latest.run.id, [wanted]) is None:
+            raise not_paused("gone")
+
     def pause(self, workflow_id: ObjectId) -> None:
         """Pause the run at its next checkpoint; nothing happens where nothing runs. Raises `StateForbids`."""
         self._command(workflow_id, PauseWanted())
@@ -122,6 +134,10 @@ class RunService:
     def renamed(self, workflow_id: ObjectId, name: str, desc: str) -> None:
         """Let live messages about the runs of a workflow carry its new name."""
         self._store.rename(str(workflow_id), name, desc)
+
+    def instance_renamed(self, workflow_id: ObjectId, instance_id: ObjectId, name: str, desc: str) -> None:
+        """Let live messages about an instance in a run that has not ended carry its new name and description."""
+        self._command(workflow_id, InstanceRenamed(str(instance_id), name, desc))
 
     def _command(self, workflow_id: ObjectId, event: RunEvent) -> None:
         latest = self._store.latest(str(workflow_id))

@@ -66,7 +66,7 @@ def _step(
     language = package.get("language") or languages.get(workty["languageTypeId"], "nodejs")
     return Step(
         instance=str(instance["_id"]),
-        name=instance.get("name") or workty["name"],
+        name=instance.get("name", ""),
         desc=instance.get("desc", ""),
         program=Program(
             id=str(workty["_id"]),

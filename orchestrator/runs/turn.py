@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from orchestrator.runs.documents import step_view
+from orchestrator.runs.documents import board_of, step_view
 from orchestrator.runs.machine import IllegalTransition, run_life_cycle, step_life_cycle
 from orchestrator.runs.vocabulary import (
     Announce,
@@ -99,7 +99,7 @@ class Turn:
             Announce(
                 seq=self.run.seq,
                 run_state=state.value,
-                step=step_view(step, self.run.board),
+                step=step_view(step, board_of(self.run, step)),
                 completed=state is RunState.COMPLETED,
                 started=self.run.started,
                 finished=finished,

@@ -168,9 +168,13 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class ResumeWanted:
-    """Its owner wants the run to go on; `ticket` is its place in the queue if it has to wait for a slot again."""
+    """Its owner wants the run to go on; `ticket` is its place in the queue if it has to wait for a slot again.
+
+    `only_paused`: whether that is refused where nothing is paused.
+    """
 
     ticket: int
+    only_paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,9 +231,26 @@ class PropertiesChanged:
     properties: tuple[Property, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class InstanceRenamed:
+    """The owner changed name or description of an instance; its step is told of by them from now on."""
+
+    instance: str
+    name: str
+    desc: str
+
+
 Command = ResumeWanted | PauseWanted | StopWanted
 RunEvent = (
-    Command | SlotGranted | StillWaiting | BoardLost | AttemptMissing | AnswerOverdue | PropertiesChanged | StepEvent
+    Command
+    | SlotGranted
+    | StillWaiting
+    | BoardLost
+    | AttemptMissing
+    | AnswerOverdue
+    | PropertiesChanged
+    | InstanceRenamed
+    | StepEvent
 )
 
 

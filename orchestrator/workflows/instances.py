@@ -12,7 +12,9 @@ from pymongo.database import Database
 
 from orchestrator.accounts.account import Account
 from orchestrator.catalogue.service import PROPERTY, CatalogueService
+from orchestrator.changes import entity_change
 from orchestrator.errors import NotFound, NothingToUpdate, OrchestratorError, StateForbids, TooManyInstances
+from orchestrator.live import NOBODY, Audience, EntityKind
 from orchestrator.selection import EVERYTHING, Record, Selection, View
 from orchestrator.values import TEXT_LIMIT, Values, object_id
 from orchestrator.workflows.positions import POSITION, Position
@@ -26,7 +28,11 @@ MAX_INSTANCES = 500
 
 
 class InstanceService:
-    """The instances in a workflow. One is in it exactly if the workflow's list names it."""
+    """The instances in a workflow. One is in it exactly if the workflow's list names it.
+
+    Args:
+        audience: is told what changes.
+    """
 
     def __init__(
         self,
@@ -35,6 +41,8 @@ class InstanceService:
         catalogue: CatalogueService,
         runs: Runs,
         clock: Callable[[], datetime],
+        *,
+        audience: Audience = NOBODY,
     ) -> None:
         self._workflows = db["workflows"]
         self._instances = db["workty_instances"]
@@ -44,6 +52,7 @@ class InstanceService:
         self._catalogue = catalogue
         self._runs = runs
         self._clock = clock
+        self._audience = audience
 
     def find(self, actor: Account, workflow_id: str, selection: Selection, view: View = EVERYTHING) -> list[Record]:
         """Instances of a workflow, by default in its order. Raises `Forbidden`, `NotFound`."""
@@ -88,6 +97,7 @@ class InstanceService:
             # Removed together with its workty before it came into the list.
             self._removal.instance(instance)
             raise NotFound("instance")
+        self._tell(actor, workflow, instance)
         return self._reader.instance_records(actor, [workflow], found, view)[0]
 
     def change(
@@ -112,7 +122,10 @@ class InstanceService:
             workflow = self._arrange(workflow, lambda ids: position.moved(ids, key), holding=key)
         if changed:
             self._instances.update_one({"_id": key}, {"$set": changed})
-        return self._reader.instance_records(actor, [workflow], [self._in(workflow, instance_id)], view)[0]
+            self._tell_name(workflow, key)
+        instance = self._in(workflow, instance_id)
+        self._tell(actor, workflow, instance)
+        return self._reader.instance_records(actor, [workflow], [instance], view)[0]
 
     def remove(self, actor: Account, workflow_id: str, instance_id: str) -> None:
         """Remove an instance with its properties. Raises `Forbidden`, `NotFound`, `StateForbids`."""
@@ -124,6 +137,7 @@ class InstanceService:
             raise StateForbids("Workflow instance is running")
         if not self._removal.instance(instance):
             raise NotFound("instance")
+        self._tell(actor, workflow, instance, deleted=True)
 
     def change_property(
         self, actor: Account, workflow_id: str, instance_id: str, property_id: str, body: Mapping[str, Any]
@@ -150,7 +164,19 @@ class InstanceService:
             raise NotFound("property")
         if workflow.get("runId"):
             self._tell_run(workflow["_id"], instance)
+        self._tell(actor, workflow, instance)
         return EVERYTHING.pick(found, PROPERTY)
+
+    def _tell(self, actor: Account, workflow: Document, instance: Document, *, deleted: bool = False) -> None:
+        about = entity_change(
+            EntityKind.WORKFLOW,
+            workflow["_id"],
+            workflow["accountId"],
+            actor,
+            instance=instance["_id"],
+            instance_deleted=deleted,
+        )
+        self._audience.entity_changed(about)
 
     def _in(self, workflow: Document, instance_id: str) -> Record:
         key = object_id(instance_id)
@@ -207,6 +233,16 @@ class InstanceService:
                 return done
             read = self._workflows.find_one({"_id": workflow["_id"]})
         raise NotFound("workflow")
+
+    def _tell_name(self, workflow: Document, key: ObjectId) -> None:
+        """Tell the run name and desc, again if they changed while it was told: so the newest ones come last."""
+        told = None
+        while workflow.get("runId") and (found := self._instances.find_one({"_id": key})) is not None:
+            known = (found.get("name", ""), found.get("desc", ""))
+            if known == told:
+                return
+            told = known
+            self._runs.instance_renamed(workflow["_id"], key, *known)
 
     def _tell_run(self, workflow_id: ObjectId, instance: Document) -> None:
         """Tell the run all properties, again if they changed while it was told: so the newest ones come last."""

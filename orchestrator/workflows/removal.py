@@ -1,7 +1,7 @@
 """Takes workflows and instances away together with all that hangs on them.
 
 Checks no permissions. Several writes are needed for each; they are ordered so that what a crash leaves behind can be
-taken away by asking again.
+taken away by asking again. It tells only the owners of workflows that lose an instance together with its workty.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from typing import Any
 from bson import ObjectId
 from pymongo.database import Database
 
+from orchestrator.accounts.account import Account
+from orchestrator.changes import entity_change
+from orchestrator.live import NOBODY, Audience, EntityKind
 from orchestrator.workflows.runs import Runs
 
 #: Most instances that are taken away by one round of writes.
@@ -21,12 +24,13 @@ BATCH = 1000
 class Removal:
     """Removes workflows and instances."""
 
-    def __init__(self, db: Database[dict[str, Any]], runs: Runs) -> None:
+    def __init__(self, db: Database[dict[str, Any]], runs: Runs, audience: Audience = NOBODY) -> None:
         self._workflows = db["workflows"]
         self._instances = db["workty_instances"]
         self._properties = db["workty_properties"]
         self._ui_settings = db["ui_settings"]
         self._runs = runs
+        self._audience = audience
 
     def workflow(self, workflow_id: ObjectId, reason: str) -> bool:
         """Stop a workflow's run and remove it, its instances, their properties and its ui settings.
@@ -55,18 +59,35 @@ class Removal:
         self._remove([instance])
         return taken.matched_count > 0
 
-    def instances_of_workty(self, workty_id: ObjectId) -> None:
-        """Remove every instance of a workty, in all workflows."""
+    def instances_of_workty(self, workty_id: ObjectId, actor: Account | None = None) -> None:
+        """Remove every instance of a workty, in all workflows, and tell their owners; `actor` asked for it."""
         while found := self._batch({"worktyId": workty_id}):
-            self._take_out(found)
+            losing = self._take_out(found)
             self._remove(found)
             # Once more for one that came into its list while it was being removed.
-            self._take_out(found)
+            for workflow in (*losing, *self._take_out(found)):
+                for instance in workflow["lost"]:
+                    self._tell_lost(workflow, instance, actor)
 
-    def _take_out(self, instances: list[Any]) -> None:
-        workflow_ids = sorted({instance["workflowId"] for instance in instances})
-        ids = [instance["_id"] for instance in instances]
-        self._workflows.update_many({"_id": {"$in": workflow_ids}}, {"$pull": {"worktiesInstancesIds": {"$in": ids}}})
+    def _take_out(self, instances: list[Any]) -> list[dict[str, Any]]:
+        """Take instances out of their workflows; returns the workflows with those that each of them `lost`."""
+        ids = {instance["_id"] for instance in instances}
+        losing = {"_id": {"$in": sorted({instance["workflowId"] for instance in instances})}}
+        losing["worktiesInstancesIds"] = {"$in": sorted(ids)}
+        found = list(self._workflows.find(losing, {"accountId": True, "worktiesInstancesIds": True}))
+        self._workflows.update_many(losing, {"$pull": {"worktiesInstancesIds": {"$in": sorted(ids)}}})
+        return [w | {"lost": [id_ for id_ in w["worktiesInstancesIds"] if id_ in ids]} for w in found]
+
+    def _tell_lost(self, workflow: Mapping[str, Any], instance: ObjectId, actor: Account | None) -> None:
+        about = entity_change(
+            EntityKind.WORKFLOW,
+            workflow["_id"],
+            workflow["accountId"],
+            actor,
+            instance=instance,
+            instance_deleted=True,
+        )
+        self._audience.entity_changed(about)
 
     def _empty(self, workflow_id: ObjectId) -> None:
         while found := self._batch({"workflowId": workflow_id}):

@@ -16,6 +16,9 @@ class Runs(Protocol):
     def start(self, workflow_id: ObjectId) -> None:
         """Run, or go on with a paused run. Raises `WorkflowEmpty`, `StateForbids`, `NotFound`."""
 
+    def resume(self, workflow_id: ObjectId) -> None:
+        """Go on with a paused run, or withdraw a pause. Raises `StateForbids` (code 9) where nothing is paused."""
+
     def pause(self, workflow_id: ObjectId) -> None:
         """Pause at the next checkpoint; no effect where nothing runs. Raises `StateForbids` while stopping."""
 
@@ -35,6 +38,9 @@ class Runs(Protocol):
 
     def renamed(self, workflow_id: ObjectId, name: str, desc: str) -> None:
         """Let live messages about the workflow's runs carry its new name."""
+
+    def instance_renamed(self, workflow_id: ObjectId, instance_id: ObjectId, name: str, desc: str) -> None:
+        """Let live messages about an instance in a run that has not ended carry its new name and description."""
 
     def stop_needing(self, workty_id: ObjectId, reason: str) -> None:
         """Stop every run that has still to run an instance of the workty."""

@@ -12,10 +12,12 @@ from pymongo import ReturnDocument
 from pymongo.database import Database
 
 from orchestrator.accounts.account import Account
+from orchestrator.changes import entity_change
 from orchestrator.errors import NotFound, ValidationFailed
+from orchestrator.live import NOBODY, Audience, EntityKind
 from orchestrator.runs.vocabulary import Run
 from orchestrator.selection import EVERYTHING, Record, Selection, View
-from orchestrator.values import TEXT_LIMIT, Values
+from orchestrator.values import TEXT_LIMIT, Values, object_id
 from orchestrator.workflows.reading import WORKFLOW, Document, Reader
 from orchestrator.workflows.removal import Removal
 from orchestrator.workflows.runs import Runs
@@ -33,14 +35,26 @@ class Overview:
 
 
 class WorkflowService:
-    """Workflows of accounts. What belongs to another account does not exist, except for admins."""
+    """Workflows of accounts. What belongs to another account does not exist, except for admins.
 
-    def __init__(self, db: Database[dict[str, Any]], reader: Reader, runs: Runs, clock: Callable[[], datetime]) -> None:
+    Args:
+        audience: is told what changes.
+    """
+
+    def __init__(
+        self,
+        db: Database[dict[str, Any]],
+        reader: Reader,
+        runs: Runs,
+        clock: Callable[[], datetime],
+        audience: Audience = NOBODY,
+    ) -> None:
         self._workflows = db["workflows"]
         self._removal = Removal(db, runs)
         self._reader = reader
         self._runs = runs
         self._clock = clock
+        self._audience = audience
 
     def find(self, actor: Account, selection: Selection, view: View = EVERYTHING) -> list[Record]:
         """Own workflows, for admins all. Raises `Forbidden`."""
@@ -66,6 +80,21 @@ class WorkflowService:
         actor.require("workflows", "view")
         return self._overviews(actor, [self._reader.owned(actor, workflow_id)])[0]
 
+    def run_to_follow(self, actor: Account, workflow_id: str, run_id: str | None = None) -> str | None:
+        """Id of the workflow's latest run, None if it has none, or of the one that is named.
+
+        Raises `Forbidden`, `NotFound`, also for a run of another workflow.
+        """
+        actor.require("workflows", "view")
+        workflow = self._reader.owned(actor, workflow_id)
+        if run_id is None:
+            return str(workflow["runId"]) if workflow.get("runId") else None
+        key = object_id(run_id)
+        found = self._runs.of([key]).get(key)
+        if found is None or found.workflow != str(workflow["_id"]):
+            raise NotFound("run")
+        return found.id
+
     def create(self, actor: Account, body: Mapping[str, Any]) -> Record:
         """A new workflow without instances, owned by the actor. Raises `Forbidden`, `ValidationFailed`."""
         actor.require("workflows", "create")
@@ -81,6 +110,7 @@ class WorkflowService:
         }
         values.done()
         self._workflows.insert_one(document)
+        self._tell(actor, document)
         return EVERYTHING.pick(document, WORKFLOW)
 
     def change(self, actor: Account, workflow_id: str, body: Mapping[str, Any]) -> Record:
@@ -104,14 +134,16 @@ class WorkflowService:
             raise NotFound("workflow")
         if changed:
             self._tell_name(done)
+        self._tell(actor, done)
         return EVERYTHING.pick(done, WORKFLOW)
 
     def delete(self, actor: Account, workflow_id: str) -> None:
         """Stop a workflow's run and remove it with all that is in it. Raises `Forbidden`, `NotFound`."""
         actor.require("workflows", "delete")
-        key = self._reader.owned(actor, workflow_id)["_id"]
-        if not self._removal.workflow(key, "The workflow was deleted"):
+        workflow = self._reader.owned(actor, workflow_id)
+        if not self._removal.workflow(workflow["_id"], "The workflow was deleted"):
             raise NotFound("workflow")
+        self._tell(actor, workflow, deleted=True)
 
     def run(self, actor: Account, workflow_id: str) -> Record:
         """Start a run, or go on with a paused one; returns the workflow.
@@ -119,6 +151,10 @@ class WorkflowService:
         Raises `Forbidden`, `NotFound`, `WorkflowEmpty`, `StateForbids`.
         """
         return self._command(actor, workflow_id, self._runs.start)
+
+    def resume(self, actor: Account, workflow_id: str) -> Record:
+        """Go on with a paused run. Raises `Forbidden`, `NotFound`, and `StateForbids` where nothing is paused."""
+        return self._command(actor, workflow_id, self._runs.resume)
 
     def pause(self, actor: Account, workflow_id: str) -> Record:
         """Pause the run, if there is one. Raises `Forbidden`, `NotFound`, `StateForbids`."""
@@ -141,7 +177,13 @@ class WorkflowService:
         actor.require("workflows", "update")
         workflow = self._reader.owned(actor, workflow_id)
         command(workflow["_id"])
+        # Also where nothing came of it: whoever asked sees how the workflow stands now.
+        self._tell(actor, workflow)
         return EVERYTHING.pick(workflow, WORKFLOW)
+
+    def _tell(self, actor: Account, workflow: Document, *, deleted: bool = False) -> None:
+        about = entity_change(EntityKind.WORKFLOW, workflow["_id"], workflow["accountId"], actor, deleted=deleted)
+        self._audience.entity_changed(about)
 
     def _write(self, key: Mapping[str, Any], changed: Mapping[str, Any]) -> Document | None:
         return self._workflows.find_one_and_update(key, {"$set": changed}, return_document=ReturnDocument.AFTER)

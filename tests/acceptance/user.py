@@ -100,7 +100,8 @@ class User:
         """The changes of state that were heard of a workflow."""
         with self._news:
             heard = [message["workflow"] for event, message in self.messages if event == "sv.workflow.changed"]
-        return [change for change in heard if change["id"] == workflow and "run" in change]
+        about_runs = (change for change in heard if "run" in change and "worktiesInstances" not in change)
+        return [change for change in about_runs if change["id"] == workflow]
 
     def progress(self, workflow: str) -> list[dict[str, Any]]:
         """The progress that was heard of a workflow."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from api.live.contexts import accounts, devices, payments
+from api.live.contexts import accounts, devices, payments, uisettings, workflows, workties
 from api.live.operations import Operation
 
 #: By context and event.
 OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
     "accounts": accounts.OPERATIONS,
-    "workflows": {},
-    "workties": {},
+    "workflows": workflows.OPERATIONS,
+    "workties": workties.OPERATIONS,
     "devices": devices.OPERATIONS,
     "payments": payments.OPERATIONS,
-    "uisettings": {},
+    "uisettings": uisettings.OPERATIONS,
 }

@@ -31,6 +31,9 @@ from orchestrator.errors import StateForbids, Unavailable, WorkflowEmpty
 from orchestrator.runs.store import INDEXES as RUN_INDEXES
 from orchestrator.runs.vocabulary import Run
 from orchestrator.seed import seed
+from orchestrator.workflows.runs import Runs
+from tests.unit.api.live_client import LiveClient
+from tests.unit.orchestrator.runs.world import World as Engine
 
 ADMIN = ("supervisor@localhost", "secret")
 BASE = "/api/v1"
@@ -84,6 +87,9 @@ class MemoryRuns:
         self.db["workflows"].update_one({"_id": workflow_id}, {"$set": {"runId": run_id}})
         self.told.append(("start", workflow_id))
 
+    def resume(self, workflow_id: ObjectId) -> None:
+        self.told.append(("resume", workflow_id))
+
     def pause(self, workflow_id: ObjectId) -> None:
         if workflow_id in self.stopping:
             raise StateForbids("Workflow instance is running")
@@ -106,6 +112,9 @@ class MemoryRuns:
 
     def renamed(self, workflow_id: ObjectId, name: str, desc: str) -> None:
         self.told.append(("renamed", workflow_id, name, desc))
+
+    def instance_renamed(self, workflow_id: ObjectId, instance_id: ObjectId, name: str, desc: str) -> None:
+        self.told.append(("instance renamed", workflow_id, instance_id, name, desc))
 
     def stop_needing(self, workty_id: ObjectId, reason: str) -> None:
         self.told.append(("stop_needing", workty_id))
@@ -180,13 +189,22 @@ class World:
     app: Flask
     channel: Channel
     services: Services
-    runs: MemoryRuns
+    runs: Any
     clock: Clock
     hasher: CountingHasher
     operations: list[tuple[str, str]]
     links: PackageLinks
     broker: MemoryBroker
     telling: Telling
+    engine: Engine
+
+    def settle(self) -> None:
+        """Wait until all that changed so far has been told."""
+        assert self.telling.news.settle(20)
+
+    def live(self, url: str, client: Client, *contexts: str) -> LiveClient:
+        """A live client of the same account."""
+        return LiveClient(url, client.post("/tokens").get_json(), *contexts)
 
     def client(self, email: str | None = None, password: str = "") -> Client:
         return Client(self.app.test_client(), basic(email, password) if email else None)
@@ -205,18 +223,18 @@ class World:
         issued = client.post("/tokens").get_json()
         return str(issued["accountId"])
 
-    def settle(self) -> None:
-        """Wait until live clients have been sent everything that was changed before."""
-        assert self.telling.news.settle(20)
-
     def template(self, name: str) -> str:
         found = self.db["workties"].find_one({"name": name})
         assert found is not None
         return str(found["_id"])
 
 
-def new_world(database: Database[dict[str, Any]] | None = None) -> World:
-    """A seeded server, on a database of its own or on an empty one that is given."""
+def new_world(database: Database[dict[str, Any]] | None = None, *, real_engine: bool = False) -> World:
+    """A seeded server, on a database of its own or on an empty one that is given.
+
+    With `real_engine` its runs are those of the `engine`, whose boards and time are the test's; else they are kept in
+    memory, and are only what they are told.
+    """
     operations: list[tuple[str, str]] = []
 
     def observed(collection: str, operation: str) -> None:
@@ -229,18 +247,25 @@ def new_world(database: Database[dict[str, Any]] | None = None) -> World:
     passwords = Passwords(clock, hasher)
     create_indexes(db, RUN_INDEXES, BOARD_INDEXES)
     seed(db, *ADMIN, clock(), passwords)
-    runs = MemoryRuns(db)
     links = PackageLinks(link_secret(db), "http://server")
     broker = MemoryBroker()
     telling = Telling(Channel())
+    engine = Engine(db, telling.audience)
+    runs: Runs = engine.core.runs if real_engine else MemoryRuns(db)
     services = assemble(db, runs, links, clock, passwords, broker=broker, fleet=broker, audience=telling.audience)
     app, _ = create_app(services, telling=telling)
-    return World(db, app, telling.channel, services, runs, clock, hasher, operations, links, broker, telling)
+    return World(db, app, telling.channel, services, runs, clock, hasher, operations, links, broker, telling, engine)
 
 
 @pytest.fixture
 def world() -> World:
     return new_world()
+
+
+@pytest.fixture
+def engine_world() -> World:
+    """A world with the real run engine. Modules that test runs let their `world` be this one."""
+    return new_world(real_engine=True)
 
 
 @pytest.fixture

@@ -192,6 +192,7 @@ def test_fields_are_chosen_or_left_out_and_the_id_always_comes_along(ann: Any) -
 
 def test_what_is_left_out_is_not_embedded(world: Any, ann: Any) -> None:
     [workflow] = named(ann, "w")
+    world.settle()
     world.operations.clear()
     answer = ann.get(f"/workflows/{workflow}", fields="name", embed="account,worktiesinstances")
     assert answer.get_json() == {"_id": workflow, "name": "w"}

@@ -151,6 +151,7 @@ def test_fields_of_a_run_are_chosen(world: Any, ann: Any) -> None:
 def test_a_list_of_runs_is_one_query(world: Any, ann: Any) -> None:
     for _ in range(5):
         stored(world, ann)
+    world.settle()
     world.operations.clear()
     assert len(ann.get("/runs").get_json()) == 5
     assert [collection for collection, _ in world.operations].count("runs") == 1

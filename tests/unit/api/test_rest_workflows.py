@@ -209,6 +209,7 @@ def test_a_list_costs_one_query_a_collection_however_long_it_is(world: Any, ann:
         for _ in range(3):
             added(world, ann, workflow)
         ann.put(f"/workflows/{workflow}/running")
+    world.settle()
     world.operations.clear()
     world.runs.told.clear()
     found = ann.get("/workflows", embed=EVERYTHING).get_json()
@@ -226,7 +227,7 @@ def test_commands_reach_the_run_engine_and_answer_with_the_workflow(world: Any, 
     for method, path in (("PUT", "running"), ("PUT", "pausing"), ("DELETE", "running")):
         answer = ann.send(method, f"/workflows/{workflow}/{path}")
         assert (answer.status_code, answer.get_json()["_id"]) == (200, workflow)
-    assert [name for name, *_ in world.runs.told] == ["start", "pause", "stop"]
+    assert [name for name, *_ in world.runs.told if name != "states"] == ["start", "pause", "stop"]
     found = ann.get(f"/workflows/{workflow}", embed="worktiesinstances.state").get_json()["worktiesInstancesIds"]
     assert [(i["_id"] == instance, i["stateId"]["name"]) for i in found] == [(True, "waiting"), (False, "initial")]
     assert "runId" not in str(found)

@@ -60,6 +60,7 @@ def test_a_workty_without_code_has_none(world: Any, ann: Any) -> None:
 
 
 def test_code_that_is_not_wanted_is_not_read(world: Any, ann: Any) -> None:
+    world.settle()
     world.operations.clear()
     assert len(ann.get("/workties", fields="name,propertiesIds", embed="properties").get_json()) >= 2
     assert [collection for collection, _ in world.operations] == [

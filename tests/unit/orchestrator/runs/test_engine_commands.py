@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from bson import ObjectId
 
+from orchestrator.embedded import embedded_database
 from orchestrator.errors import StateForbids
 from orchestrator.runs.vocabulary import RunState
 from tests.unit.orchestrator.runs.world import World, finish
@@ -139,3 +142,53 @@ def test_removing_a_workty_stops_the_runs_that_still_need_it_and_no_others(world
     assert world.run(needing).state is RunState.STOPPED
     assert world.run(ended) == before
     assert world.run(other).state is RunState.WAITING
+
+
+def test_only_what_is_paused_or_pausing_is_resumed(world: World) -> None:
+    board = world.board()
+    workflow = world.workflow(1)
+
+    def refused() -> None:
+        with pytest.raises(StateForbids) as error:
+            world.core.runs.resume(workflow)
+        assert error.value.code == 9
+
+    refused()
+    world.core.runs.start(workflow)
+    refused()
+    world.drive(board, "state")
+    refused()
+    world.core.runs.pause(workflow)
+    world.core.runs.resume(workflow)
+    assert world.run(workflow).state is RunState.RUNNING
+    world.core.runs.pause(workflow)
+    while board.controls:
+        world.obey(board)
+    world.deliver_all()
+    assert world.run(workflow).state is RunState.PAUSED
+    world.core.runs.resume(workflow)
+    world.drive(board, "state")
+    world.core.runs.stop(workflow, "enough")
+    refused()
+    world.obey(board)
+    world.deliver_all()
+    refused()
+    assert world.run(workflow).number == 1
+
+
+def test_of_two_that_resume_at_once_one_is_refused() -> None:
+    meanwhile: list[Callable[[], None]] = []
+
+    def observed(collection: str, operation: str) -> None:
+        if (collection, operation) == ("queue", "find_one") and meanwhile:
+            meanwhile.pop()()
+
+    world = World(embedded_database(observe=observed))
+    workflow = world.workflow(1)
+    world.core.runs.start(workflow)
+    world.core.runs.pause(workflow)
+    meanwhile.append(lambda: world.core.runs.resume(workflow))
+    with pytest.raises(StateForbids) as error:
+        world.core.runs.resume(workflow)
+    assert (error.value.code, meanwhile) == (9, [])
+    assert world.states(workflow) == ["waiting"]

@@ -12,10 +12,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
+from pymongo.database import Database
 
 from orchestrator.core import build_core
 from orchestrator.embedded import embedded_database
-from orchestrator.live import EntityChange, LogWritten, ProgressMade, StepChange
+from orchestrator.live import NOBODY, Audience, EntityChange, LogWritten, ProgressMade, StepChange
 from orchestrator.runs.store import INDEXES, RunStore
 from orchestrator.runs.vocabulary import Run
 from workties import messages as m
@@ -43,11 +44,17 @@ class BoardModel:
 
 
 class World:
-    """One server and its boards."""
+    """One server and its boards.
 
-    def __init__(self) -> None:
+    Args:
+        database: where it keeps what it knows; one of its own unless given.
+        clients: are told what `changes`, `progress` and so on keep.
+    """
+
+    def __init__(self, database: Database[dict[str, Any]] | None = None, clients: Audience = NOBODY) -> None:
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
-        self.database = embedded_database()
+        self.database = embedded_database() if database is None else database
+        self.clients = clients
         self.database["runs"].create_indexes(list(INDEXES["runs"]))
         self.boards: dict[str, BoardModel] = {}
         self.events: list[m.BoardEvent] = []
@@ -77,15 +84,19 @@ class World:
     def step_changed(self, change: StepChange) -> None:
         self._edge()
         self.changes.append(change)
+        self.clients.step_changed(change)
 
     def progressed(self, progress: ProgressMade) -> None:
         self.progress.append(progress)
+        self.clients.progressed(progress)
 
     def logged(self, written: LogWritten) -> None:
         self.logs.append(written)
+        self.clients.logged(written)
 
     def entity_changed(self, change: EntityChange) -> None:
         self.entities.append(change)
+        self.clients.entity_changed(change)
 
     def link(self, package: Any) -> m.Package:
         return m.Package(package.sha256, package.size, "http://server/package", "2026-01-01T00:00:00Z")
