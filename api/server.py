@@ -58,11 +58,14 @@ def create_app(
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket. Raises `BadSettings` if the address cannot be listened on, e.g. because it is in use."""
     try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
         why = str(error.strerror).partition(" (while")[0]
         problem = f"{host}:{port} cannot be listened on: {why}. Choose another --host or --port"
         raise BadSettings([problem]) from error
+    # What is accepted inherits it. Of two short messages the second would wait 40 ms for the first one's receipt.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 class ThreadedServer:

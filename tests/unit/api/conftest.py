@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,7 +19,7 @@ from werkzeug.test import TestResponse
 
 from api.live.channel import Channel
 from api.live.telling import Telling
-from api.server import create_app, serve_threaded
+from api.server import create_app, listen, serve_threaded
 from api.services import Services, assemble
 from orchestrator.accounts.passwords import Passwords
 from orchestrator.boards.store import INDEXES as BOARD_INDEXES
@@ -281,6 +280,6 @@ def bob(world: World) -> Client:
 @pytest.fixture
 def live_url(world: World) -> Iterator[str]:
     """The server of `world` on a port."""
-    server = serve_threaded(world.app, socket.create_server(("127.0.0.1", 0)))
+    server = serve_threaded(world.app, listen("127.0.0.1", 0))
     yield f"http://127.0.0.1:{server.port}"
     server.stop()

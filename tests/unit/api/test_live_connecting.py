@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,14 +15,14 @@ import socketio
 from api.client.socket import OrderedSocket
 from api.live.channel import Channel
 from api.live.telling import Telling
-from api.server import ThreadedServer, create_app, serve_threaded
+from api.server import ThreadedServer, create_app, listen, serve_threaded
 
 UNKNOWN = "5f" * 12
 
 
 @pytest.fixture
 def server(world: Any) -> Iterator[ThreadedServer]:
-    server = serve_threaded(world.app, socket.create_server(("127.0.0.1", 0)))
+    server = serve_threaded(world.app, listen("127.0.0.1", 0))
     yield server
     server.stop()
 
@@ -91,7 +90,7 @@ def test_messages_are_handled_in_the_order_in_which_they_were_sent(
 def test_another_process_reaches_clients_over_the_message_queue(world: Any, ann: Any) -> None:
     queue = f"memory://{uuid4().hex}"
     app, _ = create_app(world.services, telling=Telling(Channel(queue)))
-    server = serve_threaded(app, socket.create_server(("127.0.0.1", 0)))
+    server = serve_threaded(app, listen("127.0.0.1", 0))
     issued = ann.post("/tokens").get_json()
     namespace = f"/{issued['accountId']}_workflows"
     try:

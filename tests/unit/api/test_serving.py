@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from api.client.socket import OrderedSocket
-from api.server import serve_threaded
+from api.server import listen, serve_threaded
 
 GUNICORN = """
 import signal, sys, threading
@@ -46,7 +46,7 @@ print("ended", flush=True)
 
 
 def test_threads_answer_in_http_1_1(world: Any) -> None:
-    server = serve_threaded(world.app, socket.create_server(("127.0.0.1", 0)))
+    server = serve_threaded(world.app, listen("127.0.0.1", 0))
     try:
         connection = HTTPConnection("127.0.0.1", server.port, timeout=5)
         connection.request("GET", "/healthz")
@@ -58,8 +58,16 @@ def test_threads_answer_in_http_1_1(world: Any) -> None:
         server.stop()
 
 
+def test_a_short_message_does_not_wait_for_the_receipt_of_the_one_before() -> None:
+    with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()) as client:
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            assert client.getpeername() == listener.getsockname()
+
+
 def test_a_stopped_server_refuses_connections(world: Any) -> None:
-    server = serve_threaded(world.app, socket.create_server(("127.0.0.1", 0)))
+    server = serve_threaded(world.app, listen("127.0.0.1", 0))
     server.stop()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", server.port), timeout=5)
