@@ -55,7 +55,10 @@ class LiveClient:
     def __exit__(self, *_: object) -> None:
         self.socket.disconnect()
         self.socket.eio.disconnect()
-        if self.socket.eio.http is not None:  # polling, closed by the server: the library leaves it open
+        # What the server has closed the library leaves open.
+        if self.socket.eio.ws is not None:
+            self.socket.eio.ws.shutdown()
+        if self.socket.eio.http is not None:
             self.socket.eio.http.close()
 
     def ask(self, context: str, event: str, payload: Any = None) -> Any:

@@ -116,7 +116,7 @@ def test_permission_comes_first_then_fields_existence_and_values(
     own: LiveClient, event: str, payload: Any, expected: Any
 ) -> None:
     if payload.get("account", {}).get("id") == "own":
-        payload["account"]["id"] = own.account
+        payload = {"account": payload["account"] | {"id": own.account}}
     assert kind_of(own.ask("accounts", event, payload)) == expected
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from orchestrator.boards.slots import SlotAllocator
+from orchestrator.boards.store import BoardStore
 from orchestrator.core import build_core
+from orchestrator.embedded import embedded_database
 from orchestrator.live import EntityChange, EntityKind
 from orchestrator.runs.vocabulary import RunState
 from tests.unit.orchestrator.runs.world import BoardModel, World, finish
@@ -171,3 +173,26 @@ def test_a_board_that_leaves_twice_is_told_once(world: World, board: BoardModel)
     slots.note_leaving(board.id)
     slots.note_leaving(board.id)
     assert told(world) == [board.id]
+
+
+def test_of_two_that_note_heartbeats_at_the_same_time_one_tells() -> None:
+    meanwhile: list[Callable[[], object]] = []
+
+    def observed(collection: str, operation: str) -> None:
+        if (collection, operation) == ("devices", "update_one") and meanwhile:
+            meanwhile.pop()()
+
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    store = BoardStore(embedded_database(observe=observed))
+    board = store.add("kitchen", now)
+    vitals = {"id": "h", "at": "", "board": board.id, "boot": "b", "active": (), "slots": 1, "runtimes": ()}
+
+    def heard(seq: int, seconds: int) -> bool:
+        noted = store.heard(m.Heartbeat(seq=seq, **vitals), now + timedelta(seconds=seconds))  # type: ignore[arg-type]
+        return noted is not None and noted.news
+
+    assert heard(1, 0)
+    news = []
+    meanwhile.append(lambda: news.append(heard(3, 11)))
+    news.append(heard(2, 10))
+    assert news == [True, False]
