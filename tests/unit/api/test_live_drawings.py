@@ -86,9 +86,7 @@ def test_of_many_savers_at_once_one_wins(world: Any, ann: Any, workflow: str) ->
     assert kept["json"] in texts
 
 
-def test_a_drawing_of_a_workflow_that_is_deleted_meanwhile_is_not_left_behind(
-    world: Any, ann: Any, workflow: str, heard: Ears
-) -> None:
+def test_a_deleted_workflow_has_no_drawing(world: Any, ann: Any, workflow: str, heard: Ears) -> None:
     assert heard.asked(SAVE, {"workflowId": workflow, "json": "x"})
     assert ann.delete(f"/workflows/{workflow}").status_code == 204
     assert heard.refused(SAVE, {"workflowId": workflow, "json": "x"}) == (*NO, 2)

@@ -350,6 +350,30 @@ def test_a_stop_leaves_what_is_completed_and_the_next_run_begins_anew(world: Any
     assert {change["run"]["id"] for change in changes} == {answer["run"]["id"]} != {stopped["run"]["id"]}
 
 
+def test_what_is_paused_or_lost_is_on_no_board(world: Any, workflow: str, heard: Ears) -> None:
+    board, key = world.engine.board(), world.db["workflows"].find_one({})["_id"]
+    asked(heard, "run", workflow)
+    world.engine.drive(board, "state")
+    world.runs.pause(key)
+    world.engine.obey(board)
+    world.engine.deliver_all()
+    world.runs.resume(key)
+    world.engine.drive(board, "state")
+    world.engine.sweep(60)
+    world.engine.sweep(60)
+    told = [message["workflow"]["worktyInstance"] for message in heard.heard(heard.one)]
+    device = {"id": board.id, "name": "board-0"}
+    assert [(found["state"], found["device"]) for found in told] == [
+        ("running", device),
+        ("running", device),  # the run is pausing
+        ("paused", None),
+        ("waiting", None),
+        ("running", device),
+        ("waiting", None),
+    ]
+    assert told[-1]["reason"]["code"] == "board-lost"
+
+
 # --- changes during a run
 
 

@@ -20,12 +20,13 @@ from orchestrator.catalogue.service import CatalogueService
 from orchestrator.database import create_indexes
 from orchestrator.embedded import embedded_database
 from orchestrator.seed import PERMISSIONS, seed
+from orchestrator.workflows.drawings import DrawingService
 from orchestrator.workflows.instances import InstanceService
 from orchestrator.workflows.reading import Reader
 from orchestrator.workflows.service import WorkflowService
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-ALL = frozenset((area, permission) for area in ("workflows", "workties") for permission in PERMISSIONS)
+ALL = frozenset((area, permission) for area in ("workflows", "workties", "uisettings") for permission in PERMISSIONS)
 
 
 class Runs:
@@ -83,6 +84,7 @@ class World:
         reader = Reader(self.db, accounts, catalogue, self.runs)
         self.workflows = WorkflowService(self.db, reader, self.runs, lambda: NOW)
         self.instances = InstanceService(self.db, reader, catalogue, self.runs, lambda: NOW)
+        self.drawings = DrawingService(self.db, reader)
         self.ann = Account(ObjectId(), "ann", "ann@mail", frozenset({"regular"}), ALL)
         removal = WorktyRemoval(self.db, packages, self.runs, lambda: NOW)
         self.editor = CatalogueEditor(self.db, catalogue, packages, removal, lambda: NOW)
