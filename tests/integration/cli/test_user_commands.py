@@ -233,6 +233,7 @@ def test_with_json_every_event_is_a_line(workty: Workty, write: Callable[[str], 
     assert {event["event"] for event in events[1:-1]} <= {"step", "progress", "log", "connection"}
     assert events[-1]["run"]["state"] == "completed"
     changes = [event for event in events if event["event"] == "step"]
+    assert [change["seq"] for change in changes] == list(range(1, len(changes) + 1))
     assert [c["step"]["name"] for c in changes if c["step"]["state"] == "completed"] == ["check", "wait"]
 
 
