@@ -94,6 +94,9 @@ class Follows:
     def __bool__(self) -> bool:
         return bool(self._places)
 
+    def __contains__(self, workflow: object) -> bool:
+        return workflow in self._places
+
     def begin(
         self,
         workflow: str,

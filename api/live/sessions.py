@@ -33,6 +33,10 @@ EVERYBODY = "/*_"
 STEP_CHANGED, PROGRESSED, LOGGED = "sv.workflow.changed", "sv.workflow.progress", "sv.workflow.log"
 
 
+#: What followers get as well, whoever the workflow belongs to.
+FOLLOWED = frozenset({STEP_CHANGED, PROGRESSED, LOGGED})
+
+
 class TooSlow(Exception):
     """A client does not read its answer."""
 
@@ -94,7 +98,7 @@ class Session:
 
     def hear(self, event: str, payload: Mapping[str, Any], packet: LivePacket) -> None:
         """Take a message to the namespace. Never waits."""
-        if self.follows and event in {STEP_CHANGED, PROGRESSED, LOGGED}:
+        if self.follows and event in FOLLOWED:
             self.follows.hear(event, payload, packet)
         elif event != LOGGED:
             self.put(packet)
@@ -121,6 +125,7 @@ class Hub:
         self._lock = Lock()
         self._sessions: dict[str, Session] = {}
         self._by_namespace: dict[str, dict[str, Session]] = {}
+        self._guests: dict[str, Session] = {}
         self._told: OrderedDict[str, deque[int]] = OrderedDict()
 
     def join(self, session: Session) -> None:
@@ -129,6 +134,8 @@ class Hub:
             self._sessions[session.sid] = session
             self._by_namespace.setdefault(session.namespace, {})[session.sid] = session
             session.transport.sessions += 1
+            if session.account.is_admin:  # who may follow what belongs to others
+                self._guests[session.sid] = session
 
     def leave(self, sid: str) -> None:
         """The session is closed."""
@@ -137,6 +144,7 @@ class Hub:
             if session is None:
                 return
             session.closed = True
+            self._guests.pop(sid, None)
             session.transport.sessions -= 1
             inside = self._by_namespace[session.namespace]
             del inside[sid]
@@ -160,7 +168,8 @@ class Hub:
         if event == STEP_CHANGED and self._given(payload):
             return
         with self._lock:
-            hearing = list(self._hearing(namespace))
+            about = (payload.get("workflow") or {}).get("id") if event in FOLLOWED else None
+            hearing = list(self._hearing(namespace, about))
         packets: dict[str, LivePacket] = {}
         for session in hearing:
             if session.may_view:
@@ -168,12 +177,15 @@ class Hub:
                     packets[session.namespace] = encoded(event, payload, session.namespace)
                 session.hear(event, payload, packets[session.namespace])
 
-    def _hearing(self, namespace: str) -> Iterator[Session]:
-        if not namespace.startswith(EVERYBODY):
-            yield from self._by_namespace.get(namespace, {}).values()
+    def _hearing(self, namespace: str, workflow: str | None) -> Iterator[Session]:
+        if namespace.startswith(EVERYBODY):
+            context = namespace.removeprefix(EVERYBODY)
+            yield from (session for session in self._sessions.values() if session.context == context)
             return
-        context = namespace.removeprefix(EVERYBODY)
-        yield from (session for session in self._sessions.values() if session.context == context)
+        yield from self._by_namespace.get(namespace, {}).values()
+        for guest in self._guests.values():
+            if guest.namespace != namespace and workflow in guest.follows and guest.account.is_admin:
+                yield guest
 
     def _given(self, payload: Mapping[str, Any]) -> bool:
         """Whether this change of a run's state was delivered before; notes that it is now."""

@@ -30,3 +30,4 @@ for await (const line of createInterface({ input: process.stdin })) {
     if (order.end) break;
 }
 for (const socket of sockets.values()) socket.disconnect();
+setTimeout(() => process.exit(0), 100); // for what is still to be sent

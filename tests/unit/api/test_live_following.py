@@ -72,16 +72,16 @@ class Books:
 class Stage:
     """A session of a hub; messages are delivered to it as a test wants."""
 
-    def __init__(self) -> None:
+    def __init__(self, asking: str = ACCOUNT, roles: frozenset[str] = frozenset()) -> None:
         self.books = Books()
         self.hub = Hub()
         self.outbox = Outbox()
         self.postponed: list[Callable[[], None]] = []
-        account = Account(ObjectId(ACCOUNT), "", "", frozenset(), frozenset({("workflows", "view")}))
+        account = Account(ObjectId(asking), "", "", roles, frozenset({("workflows", "view")}))
         self.session = Session(
             "sid",
             Transport("eio", self.outbox, None),
-            NAMESPACE,
+            f"/{asking}_workflows",
             "workflows",
             token="",
             account=account,
@@ -263,6 +263,19 @@ def test_who_does_not_follow_gets_changes_and_progress_but_no_output() -> None:
     stage.follow(1, 1)
     stage.session.follows.end(WORKFLOW)
     stage.deliver(stage.writes())
+    assert stage.heard() == []
+
+
+def test_an_admin_hears_of_the_workflow_of_another_account_while_it_follows_it() -> None:
+    stage = Stage(asking="a" * 24, roles=frozenset({"admin"}))
+    stage.deliver(stage.happens())
+    assert stage.heard() == []
+    stage.follow(1, 0)
+    stage.deliver(stage.happens())
+    stage.deliver(stage.writes())
+    assert stage.heard() == [(CHANGED, 2), (LOG, 1)]
+    stage.session.follows.end(WORKFLOW)
+    stage.deliver(stage.happens())
     assert stage.heard() == []
 
 
