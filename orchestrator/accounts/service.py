@@ -14,8 +14,9 @@ from pymongo.errors import DuplicateKeyError
 from orchestrator.accounts.account import ADMIN, REGULAR, Account, allowances
 from orchestrator.accounts.admins import Admins
 from orchestrator.accounts.passwords import Passwords, generated_password
+from orchestrator.changes import entity_change
 from orchestrator.errors import AccountRemoved, NotFound, ValidationFailed
-from orchestrator.live import NOBODY, Audience, EntityChange, EntityKind
+from orchestrator.live import NOBODY, Audience, EntityKind
 from orchestrator.selection import EVERYTHING, Entity, Kind, Record, Selection, View
 from orchestrator.values import Values, object_id
 from orchestrator.workflows.runs import Runs
@@ -191,15 +192,7 @@ class AccountService:
         return record
 
     def _tell(self, actor: Account, key: ObjectId, *, deleted: bool = False) -> None:
-        change = EntityChange(
-            kind=EntityKind.ACCOUNT,
-            id=str(key),
-            owner=str(key),
-            asked_by=str(actor.id),
-            request_id=actor.request_id,
-            deleted=deleted,
-        )
-        self._audience.entity_changed(change)
+        self._audience.entity_changed(entity_change(EntityKind.ACCOUNT, key, key, actor, deleted=deleted))
 
     def _store(self, key: ObjectId, changed: Mapping[str, Any]) -> Record:
         gone = {"removedDate": ""} if changed.get("removed") is False else {}

@@ -15,8 +15,9 @@ from pymongo.database import Database
 
 from orchestrator.accounts.account import Account
 from orchestrator.boards.store import BoardStore, labels_of
+from orchestrator.changes import entity_change
 from orchestrator.errors import NotFound
-from orchestrator.live import NOBODY, Audience, EntityChange, EntityKind
+from orchestrator.live import NOBODY, Audience, EntityKind
 from orchestrator.selection import EVERYTHING, Entity, Kind, Record, Selection, View
 from orchestrator.values import TEXT_LIMIT, Values, object_id
 
@@ -163,15 +164,7 @@ class BoardService:
         self._consequences.lose(str(key))
 
     def _tell(self, actor: Account, key: ObjectId, *, deleted: bool = False) -> None:
-        change = EntityChange(
-            kind=EntityKind.BOARD,
-            id=str(key),
-            owner=None,
-            asked_by=str(actor.id),
-            request_id=actor.request_id,
-            deleted=deleted,
-        )
-        self._audience.entity_changed(change)
+        self._audience.entity_changed(entity_change(EntityKind.BOARD, key, None, actor, deleted=deleted))
 
     def _state_ids(self) -> Mapping[str, ObjectId]:
         return {row["name"]: row["_id"] for row in self._states.find()}

@@ -12,8 +12,9 @@ from pymongo import ReturnDocument
 from pymongo.database import Database
 
 from orchestrator.accounts.account import Account
+from orchestrator.changes import entity_change
 from orchestrator.errors import NotFound
-from orchestrator.live import NOBODY, Audience, EntityChange, EntityKind
+from orchestrator.live import NOBODY, Audience, EntityKind
 from orchestrator.payments.purchases import Purchases
 from orchestrator.selection import EVERYTHING, Entity, Kind, Record, Selection, View
 from orchestrator.values import TEXT_LIMIT, Values, object_id
@@ -93,15 +94,9 @@ class PaymentService:
         self._tell(actor, found, deleted=True)
 
     def _tell(self, actor: Account, payment: Mapping[str, Any], *, deleted: bool = False) -> None:
-        change = EntityChange(
-            kind=EntityKind.PAYMENT,
-            id=str(payment["_id"]),
-            owner=str(payment["accountId"]),
-            asked_by=str(actor.id),
-            request_id=actor.request_id,
-            deleted=deleted,
+        self._audience.entity_changed(
+            entity_change(EntityKind.PAYMENT, payment["_id"], payment["accountId"], actor, deleted=deleted)
         )
-        self._audience.entity_changed(change)
 
 
 def _reachable(actor: Account) -> dict[str, Any]:

@@ -9,17 +9,10 @@ from typing import Any
 import socketio
 
 from api.client.socket import OrderedSocket
+from api.live.connecting import ENTITIES
 
 #: Seconds that something may take on a slow and busy machine.
 PATIENCE = 20.0
-EVENTS = {
-    "accounts": "account",
-    "workflows": "workflow",
-    "workties": "workty",
-    "devices": "device",
-    "payments": "payment",
-    "uisettings": "uiSettings",
-}
 
 
 class LiveClient:
@@ -47,7 +40,7 @@ class LiveClient:
             wait_timeout=PATIENCE,
         )
         for context in contexts:
-            self.next(context, f"sv.{EVENTS[context]}.initialized")
+            self.next(context, f"sv.{ENTITIES[context]}.initialized")
 
     def __enter__(self) -> LiveClient:
         return self
