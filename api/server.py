@@ -24,6 +24,8 @@ from orchestrator.errors import BadSettings
 
 log = logging.getLogger("workty.api")
 
+#: Milliseconds after which a connection ends whose client takes nothing of what is sent to it (RFC 5482).
+STUCK_MILLISECONDS = 30_000
 #: Largest message of a live client, bytes (live API contract, section 2).
 MAX_MESSAGE = 1024 * 1024
 
@@ -63,8 +65,10 @@ def listen(host: str, port: int) -> socket.socket:
         why = str(error.strerror).partition(" (while")[0]
         problem = f"{host}:{port} cannot be listened on: {why}. Choose another --host or --port"
         raise BadSettings([problem]) from error
-    # What is accepted inherits it. Of two short messages the second would wait 40 ms for the first one's receipt.
+    # What is accepted inherits both. Else the second of two short messages waits 40 ms for the first one's receipt, and
+    # a client that reads nothing any more keeps a thread for ever.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STUCK_MILLISECONDS)
     return listener
 
 

@@ -149,7 +149,7 @@ class LiveSocket:
         self._refusal = told
 
     def _why(self) -> ClientError:
-        if not isinstance(self._refusal, Mapping):
+        if not isinstance(self._refusal, Mapping) or self._refusal.get("message") == "unavailable":
             return NotReachable(self._url, "its live API does not answer")
         return refusal_from(self._refusal.get("data"), str(self._refusal.get("message") or "unauthorized"))
 

@@ -24,6 +24,7 @@ from api.rest.endpoint import peer
 from api.services import Services
 from api.settings import ApiSettings
 from orchestrator.accounts.tokens import digest_of
+from orchestrator.database import UNREACHABLE
 from orchestrator.errors import AccountRemoved, InvalidCredentials, OrchestratorError, brief
 
 log = logging.getLogger("workty.api")
@@ -103,6 +104,9 @@ class LiveApi:
             known = isinstance(error, InvalidCredentials | AccountRemoved)
             told = live_error(error if known else InvalidCredentials(), self._settings)
             raise flask_socketio.ConnectionRefusedError("unauthorized", {"err": told}) from error
+        except UNREACHABLE as error:
+            told = live_error(error, self._settings)
+            raise flask_socketio.ConnectionRefusedError("unavailable", {"err": told}) from error
         eio_sid = self._server.manager.eio_sid_from_sid(sid, namespace)
         transport = self._transports.get(eio_sid)
         if transport is None:
