@@ -99,7 +99,7 @@ class PlainLines:
                 click.echo(_change(step))
                 if step.state == "failed" and not self._logs:
                     for line in step.reason.last_output if step.reason else ():
-                        click.echo(f"{clean(step.name)} | {clean(line, keep=chr(9))}")
+                        click.echo(f"{clean(step.label)} | {clean(line, keep=chr(9))}")
             case LogLines() if self._logs:
                 click.echo("\n".join(log_texts(event)))
             case Connection():
@@ -154,7 +154,7 @@ class Bars:
 
     def _add(self, step: Step) -> TaskID:
         note = clean(self._notes.get(step.id, ""))
-        fields = {"name": clean(step.name), "note": note, "state": clean(step.state), "board": clean(step.board)}
+        fields = {"name": clean(step.label), "note": note, "state": clean(step.state), "board": clean(step.board)}
         task = self._progress.add_task("", total=1.0, **fields)  # type: ignore[arg-type]
         self._progress.update(task, completed=step.progress or 0.0)
         return task
@@ -169,7 +169,7 @@ class Bars:
         if step.state == "failed":
             self._print(_change(step), "red")
             for line in step.reason.last_output if step.reason and not self._logs else ():
-                self._print(f"{clean(step.name)} | {clean(line, keep=chr(9))}")
+                self._print(f"{clean(step.label)} | {clean(line, keep=chr(9))}")
 
     def _print(self, text: str, style: str = "") -> None:
         self._progress.console.print(Text(text, style=style))
@@ -193,7 +193,7 @@ def _change(step: Step) -> str:
     where = f" on {clean(step.board)}" if step.board and step.state == "running" else ""
     again = f" (attempt {step.attempt})" if step.attempt > 1 and step.state not in FINAL else ""
     why = f": {reason_text(step)}" if reason_text(step) else ""
-    return f"{clean(step.name)}: {clean(step.state)}{where}{again}{why}"
+    return f"{clean(step.label)}: {clean(step.state)}{where}{again}{why}"
 
 
 def _connection(event: Connection) -> str:

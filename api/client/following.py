@@ -134,7 +134,7 @@ class Following:
 
     def _begin(self, run: Run) -> None:
         self.run = run
-        names = {step.id: step.name for step in run.steps}
+        names = {step.id: step.label for step in run.steps}
         self._merger = Merger(run.id, run.workflow or self._workflow, names, logs=self._logs)
 
     # --- messages

@@ -83,6 +83,11 @@ class Step:
     board: str = ""
     reason: Reason | None = None
 
+    @property
+    def label(self) -> str:
+        """Its name, or for a step without one the end of its id, for people."""
+        return self.name or f"step {self.id[-6:]}"
+
 
 @dataclass(frozen=True, slots=True)
 class Run:

@@ -22,7 +22,9 @@ def test_the_example_prints_what_happens_to_a_workflow(tmp_path: Path, new_user:
     assert found is not None
     with EmbeddedServer(tmp_path) as server:
         user: User = new_user(server.url)
-        workflow = user.workflow("without-delay")
+        workflow = user.workflow()
+        instance = {"worktyId": user.workty("without-delay"), "name": "copy"}
+        user.ask("POST", f"/workflows/{workflow}/worktiesInstances", instance)
         example = found[1] + 'workflows.on("sv.workflow.initialized", () => console.log("ready"));'
         environ = {"PATH": os.environ["PATH"], "WORKTY_URL": server.url, "WORKTY_LOGIN": ":".join(user.login)}
         with subprocess.Popen(
@@ -36,5 +38,5 @@ def test_the_example_prints_what_happens_to_a_workflow(tmp_path: Path, new_user:
             assert process.stdout.readline() == "ready\n"
             user.run(workflow)
             printed = process.communicate(timeout=RUN_SECONDS)[0].splitlines()
-    assert printed[-1] == "a test: without-delay is completed, the run is completed"
-    assert "a test: without-delay is running, the run is running" in printed
+    assert printed[-1] == "a test: copy is completed, the run is completed"
+    assert "a test: copy is running, the run is running" in printed

@@ -50,6 +50,11 @@ def test_lines_tell_every_change_and_nothing_that_a_terminal_obeys(capsys: pytes
     assert printed.err.splitlines() == ["The connection is lost; trying again. The run goes on", "Live again"]
 
 
+def test_a_step_without_a_name_is_known_by_the_end_of_its_id(capsys: pytest.CaptureFixture[str]) -> None:
+    watch([StepChanged("w", "r", 1, "completed", Step("6b061df35b8c", "", "completed"))], PlainLines())
+    assert capsys.readouterr().out == "step f35b8c: completed\n"
+
+
 def test_with_logs_lines_tell_what_steps_write_and_how_much_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
     watch(EVENTS, PlainLines(logs=True))
     printed = capsys.readouterr().out.splitlines()
