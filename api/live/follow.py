@@ -119,9 +119,13 @@ class Follows:
             if workflow not in self._places and len(self._places) >= MOST_FOLLOWED:
                 del self._places[next(iter(self._places))]
             self._places[workflow] = place
-        if run is None or self._too_old(place, since, log_since):
-            self._send_snapshot(place, keep_log=log_since is not None)
-        self._catch_up(place)
+        try:
+            if run is None or self._too_old(place, since, log_since):
+                self._send_snapshot(place, keep_log=log_since is not None)
+            self._catch_up(place)
+        except Exception:  # else the session would hear no more of the run
+            self.end(workflow)
+            raise
 
     def end(self, workflow: str) -> None:
         """Follow a workflow no more."""

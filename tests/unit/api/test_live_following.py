@@ -8,9 +8,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from bson import ObjectId
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pymongo.errors import ServerSelectionTimeoutError
 
 from api.live import payloads
 from api.live.follow import CHANGED, LOG, PROGRESS, SNAPSHOT
@@ -44,12 +46,15 @@ class Books:
     changes_of: dict[str, list[StepChange]] = field(default_factory=dict)
     log_of: dict[str, list[LogWritten]] = field(default_factory=dict)
     kept_from: int = 1
+    away: bool = False
 
     @property
     def run(self) -> str | None:
         return list(self.changes_of)[-1] if self.changes_of else None
 
     def changes(self, run: str, since: int | None) -> Replay | None:
+        if self.away:
+            raise ServerSelectionTimeoutError("gone")
         found = self.changes_of.get(run)
         if found is None:
             return None
@@ -277,6 +282,16 @@ def test_an_admin_hears_of_the_workflow_of_another_account_while_it_follows_it()
     stage.session.follows.end(WORKFLOW)
     stage.deliver(stage.happens())
     assert stage.heard() == []
+
+
+def test_who_cannot_follow_now_goes_on_hearing_what_everybody_hears() -> None:
+    stage = Stage()
+    stage.happens()
+    stage.books.away = True
+    with pytest.raises(ServerSelectionTimeoutError):
+        stage.follow(0, 0)
+    stage.deliver(stage.happens())
+    assert stage.heard() == [(CHANGED, 2)]
 
 
 def test_a_session_without_the_right_to_view_hears_nothing() -> None:
