@@ -85,7 +85,6 @@ class Dispatcher:
             told = live_error(error, self._settings, payload)
             session.answer(answered, {"err": told, **named})
             return {"err": told, **named}
-        self._settle(SETTLE_SECONDS)
         return {"err": None, **named} | ({} if done.count is None else {"count": done.count})
 
     def _perform(self, session: Session, event: str, payload: Mapping[str, Any], named: Payload) -> Done:
@@ -105,6 +104,7 @@ class Dispatcher:
         done = operation.carry_out(request)
         if operation.needs != "view":
             self._services.audit.done(account, _deed(event, operation, payload, done), session.peer)
+            self._settle(SETTLE_SECONDS)
         return done
 
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from threading import Event, Lock, Thread
 from typing import Any
 
+from pymongo.errors import PyMongoError
+
 from api.live.announcer import Emit
 from api.live.sessions import EVERYBODY
 from orchestrator.errors import OrchestratorError, brief
@@ -93,7 +95,7 @@ class News:
             while about is not None:
                 self._emit_to_all(change, about, named)
                 about, named = self._moved_on(change, about), {}
-        except OrchestratorError as error:
+        except (OrchestratorError, PyMongoError) as error:
             log.warning(
                 "Live clients may have missed a change of %s %s: %s", change.kind.value, change.id, brief(error)
             )

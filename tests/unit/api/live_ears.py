@@ -7,7 +7,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tests.unit.api.live_client import EVENTS, LiveClient
+from api.live.connecting import ENTITIES
+from tests.unit.api.live_client import LiveClient
 
 #: Name of requests that only show that nothing else comes.
 MARKER = "marker"
@@ -29,7 +30,7 @@ class Ears:
 
     def heard(self, client: LiveClient) -> list[Any]:
         """What a client was told since the last time. A marker is asked for: what was told before it has come."""
-        event = f"sv.{EVENTS[self.context]}.changed"
+        event = f"sv.{ENTITIES[self.context]}.changed"
         self.settle()
         client.ask(self.context, "sv.none", {"requestId": MARKER})
         client.next(self.context, event, lambda payload: payload.get("requestId") == MARKER)

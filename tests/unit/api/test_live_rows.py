@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from api.live.connecting import ENTITIES
 from api.live.contexts import OPERATIONS
-from tests.unit.api.live_client import EVENTS, LiveClient
+from tests.unit.api.live_client import LiveClient
 from tests.unit.api.live_rows import EMPTY, ROWS, Row, objects, replaced, without
 
 UNKNOWN = "5f" * 12
@@ -41,7 +42,7 @@ def asker(world: Any, url: str, ann: Any, context: str) -> LiveClient:
 def refusal(client: LiveClient, row: Row, payload: Any) -> tuple[int, str, Any]:
     """How the one message that the client gets says no."""
     acknowledged = client.ask(row.context, row.event, payload)
-    told = client.next(row.context, f"sv.{EVENTS[row.context]}.changed")
+    told = client.next(row.context, f"sv.{ENTITIES[row.context]}.changed")
     assert told == acknowledged
     assert set(told) <= {"err", "requestId"}
     assert told["err"] is not None, payload
