@@ -26,6 +26,7 @@ from orchestrator.idempotency import KeptAnswers
 from orchestrator.live import NOBODY, Audience
 from orchestrator.payments.purchases import Purchases
 from orchestrator.payments.service import PaymentService
+from orchestrator.pulse import Pulse
 from orchestrator.runs.history import RunHistory
 from orchestrator.runs.logs import RunLogs
 from orchestrator.runs.replay import Replays
@@ -70,6 +71,7 @@ class Services:
     history: RunHistory
     replays: Replays
     logs: RunLogs
+    pulse: Pulse
     board_states: Callable[[], Mapping[str, int]]
     broker: Broker
     kept_answers: KeptAnswers
@@ -120,6 +122,7 @@ def assemble(
         history=RunHistory(db),
         replays=Replays(RunStore(db)),
         logs=RunLogs(db),
+        pulse=Pulse(db),
         board_states=BoardStore(db).states,
         broker=broker,
         kept_answers=KeptAnswers(db, clock),

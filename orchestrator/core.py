@@ -24,6 +24,7 @@ from orchestrator.listener import Listener
 from orchestrator.live import Audience
 from orchestrator.log_events import LogHandler
 from orchestrator.payments.purchases import Purchases
+from orchestrator.pulse import Pulse
 from orchestrator.runs.effects import Boards, Effects, Links
 from orchestrator.runs.engine import Engine
 from orchestrator.runs.log_keeper import LogKeeper
@@ -56,6 +57,7 @@ class Core:
     runs: RunService
     purchases: Purchases
     logs: LogKeeper
+    pulse: Pulse
     timing: Timing
     clock: Clock
 
@@ -93,7 +95,18 @@ def build_core(
     )
     runs = RunService(database, store, engine, Snapshots(database), clock)
     logs = LogKeeper(RunLogs(database), store, audience, clock, timedelta(days=log_days))
-    return Core(boards, engine, fleet, reconciler, runs, Purchases(database, clock, audience), logs, timing, clock)
+    return Core(
+        boards,
+        engine,
+        fleet,
+        reconciler,
+        runs,
+        Purchases(database, clock, audience),
+        logs,
+        Pulse(database),
+        timing,
+        clock,
+    )
 
 
 @dataclass(slots=True)
@@ -138,5 +151,7 @@ class Orchestrator:
             try:
                 self.core.reconciler.sweep(self._events.silent_since())
                 self.core.purchases.finish_abandoned()
+                if self._events.read_until is not None:
+                    self.core.pulse.note(self._events.read_until)
             except (PyMongoError, OrchestratorError) as error:
                 log.warning("A sweep was not finished: %s", brief(error))

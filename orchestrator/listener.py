@@ -80,6 +80,11 @@ class Listener:
         """Whether the queue was being read within `timeout` seconds."""
         return self._connected.wait(timeout)
 
+    @property
+    def read_until(self) -> datetime | None:
+        """The moment up to which the queue has been read to its end; None before the first time."""
+        return self._heard
+
     def silent_since(self) -> datetime | None:
         """The moment from which silence of boards counts; None while the broker itself is not heard."""
         since, heard = self._listening_since, self._heard

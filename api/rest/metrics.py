@@ -88,9 +88,19 @@ class _Installation(Collector):
         if present["database"]:
             yield _gauge("workty_runs", "Runs by state", "state", self._services.history.states())
             yield _gauge("workty_boards", "Boards by state", "state", self._services.board_states())
+            yield from self._speed()
         if present["broker"]:
             waiting = {"events": self._services.broker.waiting_events()}
             yield _gauge("workty_queue_messages", "Messages that wait to be read", "queue", waiting)
+
+    def _speed(self) -> Iterator[Metric]:
+        now = self._services.clock()
+        steps = self._services.history.steps_per_second(now)
+        yield GaugeMetricFamily("workty_steps_per_second", "Steps that ended in the last minute, a second", steps)
+        lag = self._services.pulse.lag(now)
+        if lag is not None:
+            text = "Seconds since an orchestrator had read all events of boards"
+            yield GaugeMetricFamily("workty_event_lag_seconds", text, lag)
 
 
 def _gauge(name: str, text: str, label: str, values: Mapping[str, int]) -> GaugeMetricFamily:

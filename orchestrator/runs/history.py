@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from pymongo import DESCENDING
@@ -47,6 +48,9 @@ LOG_MESSAGE: Entity = {
     "lines": Kind.OTHER,
     "dropped": Kind.NUMBER,
 }
+
+#: What counts as recent for figures of speed.
+RECENT = timedelta(minutes=1)
 
 NEWEST_FIRST = [("created", DESCENDING), ("_id", DESCENDING)]
 
@@ -103,6 +107,20 @@ class RunHistory:
     def states(self) -> dict[str, int]:
         """How many runs are in each state; one count over an index for each."""
         return {state.value: self._runs.count_documents({"state": state.value}) for state in RunState}
+
+    def steps_per_second(self, now: datetime) -> float:
+        """Steps that completed or failed in the minute before `now`, a second."""
+        since = now - RECENT
+        ended = {"$in": ["$$entry.state", [StepState.COMPLETED.value, StepState.FAILED.value]]}
+        recent = {"$gte": ["$$entry.at", since]}
+        entries = {"$filter": {"input": "$history", "as": "entry", "cond": {"$and": [recent, ended]}}}
+        found = self._runs.aggregate(
+            [
+                {"$match": {"$or": [{"active": True}, {"finished": {"$gte": since}}], "history": {"$exists": True}}},
+                {"$group": {"_id": None, "steps": {"$sum": {"$size": entries}}}},
+            ]
+        )
+        return next((float(row["steps"]) for row in found), 0.0) / RECENT.total_seconds()
 
     def _owned(self, actor: Account, run_id: str, wanted: Mapping[str, int] | None = None) -> Document:
         actor.require("workflows", "view")

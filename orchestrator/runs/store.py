@@ -43,6 +43,7 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
         IndexModel([("drainUntil", ASCENDING)], partialFilterExpression={"draining": True}, name="outbox"),
         IndexModel([("board.id", ASCENDING)], partialFilterExpression={"held": True}, name="board"),
         IndexModel([("active", ASCENDING)], partialFilterExpression={"active": True}, name="active"),
+        IndexModel([("finished", ASCENDING)], name="by_finish"),
         IndexModel([("created", DESCENDING), ("_id", DESCENDING)], name="by_creation"),
         IndexModel([("accountId", ASCENDING), ("created", DESCENDING), ("_id", DESCENDING)], name="of_account"),
         IndexModel([("workflowId", ASCENDING), ("created", DESCENDING), ("_id", DESCENDING)], name="of_workflow"),

@@ -25,6 +25,7 @@ from orchestrator.database import connect
 from orchestrator.errors import Unavailable
 from orchestrator.live import Nobody
 from orchestrator.runs.store import RunStore
+from orchestrator.runs.turn import Turn
 from orchestrator.runs.vocabulary import BoardRef, Decision, Run, RunState, Step, StepState
 from tests.servers import waiting
 from tests.servers.broker import Vhost
@@ -159,6 +160,20 @@ def test_the_history_is_read_in_order_of_an_index(world: World, query: dict[str,
     plan = world.db["runs"].find(query, sort=[("created", -1), ("_id", -1)]).explain()["queryPlanner"]["winningPlan"]
     assert index in str(plan)
     assert "'SORT'" not in str(plan)
+
+
+def test_metrics_tell_how_many_steps_ended(world: World) -> None:
+    board = BoardRef(str(ObjectId()), "kitchen")
+    run = running(world, str(administrator(world).id), board)
+    store = RunStore(world.db)
+    stored = store.load(run.id)
+    assert stored is not None
+    turn = Turn(run, world.clock())
+    turn.complete({})
+    assert store.save(stored, turn.decision(), "token", world.clock()) is not None
+    text = world.client().send("GET", "http://localhost/metrics").get_data(as_text=True)
+    [value] = [line.split(" ")[1] for line in text.splitlines() if line.startswith("workty_steps_per_second")]
+    assert float(value) == pytest.approx(1 / 60)
 
 
 # --- requests that are sent twice

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +15,10 @@ from pymongo.errors import ServerSelectionTimeoutError
 from api.rest.health import Dependencies
 from api.server import create_app
 from api.settings import ApiSettings
+from orchestrator.runs.store import RunStore
+from orchestrator.runs.turn import Turn
+from orchestrator.runs.vocabulary import StepState
+from tests.unit.api.runs import BOARD, step, stored
 
 ABROAD = {"REMOTE_ADDR": "203.0.113.7"}
 PROXIED = {"X-Forwarded-For": "203.0.113.7"}
@@ -74,6 +80,26 @@ def test_metrics_count_requests_by_template_and_what_there_is_to_do(world: Any, 
     assert 'workty_runs{state="running"} 0.0' in lines
     assert 'workty_queue_messages{queue="events"} 7.0' in lines
     assert 'workty_dependency_up{dependency="broker"} 1.0' in lines
+
+
+def test_metrics_tell_how_fast_steps_end_and_how_far_orchestrators_are_behind(world: Any, ann: Any) -> None:
+    def figures() -> dict[str, float]:
+        text = world.client().send("GET", "http://localhost/metrics").get_data(as_text=True)
+        lines = [line.split(" ") for line in text.splitlines() if line.startswith(("workty_steps", "workty_event"))]
+        return {name: float(value) for name, value in lines}
+
+    assert figures() == {"workty_steps_per_second": 0.0}
+    run = stored(world, ann, step("copy", StepState.RUNNING, attempt=1, board=BOARD), step("send"))
+    found = RunStore(world.db).load(run)
+    turn = Turn(replace(found.run, board=BOARD), world.clock())
+    turn.complete({})
+    assert RunStore(world.db).save(found, turn.decision(), "token", world.clock()) is not None
+    world.services.pulse.note(world.clock())
+    world.services.pulse.note(world.clock() - timedelta(seconds=9))
+    world.clock.pass_time(seconds=4)
+    assert figures() == {"workty_steps_per_second": pytest.approx(1 / 60), "workty_event_lag_seconds": 4.0}
+    world.clock.pass_time(minutes=2)
+    assert figures()["workty_steps_per_second"] == 0.0
 
 
 def test_metrics_leave_out_what_nobody_can_tell(world: Any) -> None:
