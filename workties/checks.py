@@ -67,6 +67,14 @@ def optional_number(body: Body, field: str, *, least: float = -1e18, most: float
     return None if body.get(field) is None else number(body, field, least=least, most=most)
 
 
+def flag(body: Body, field: str) -> bool:
+    """True or false."""
+    value = body.get(field)
+    if not isinstance(value, bool):
+        raise wrong(field, "true or false", value)
+    return value
+
+
 def choice(body: Body, field: str, allowed: frozenset[str]) -> str:
     """One of the allowed texts."""
     value = body.get(field)

@@ -8,18 +8,25 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, TypeVar
 
 from workties import checks
 from workties.checks import Body
 from workties.errors import BadMessage, BadPackage
-from workties.messages import MAX_PROPERTY_BYTES, Limits
-from workties.parsing import parse_limits
+from workties.messages import MAX_PROPERTY_BYTES, Access, Limits
+from workties.parsing import parse_access, parse_limits
+
+T = TypeVar("T")
 
 #: Name of the manifest inside a package.
 MANIFEST = "workty.toml"
 #: Largest manifest, bytes.
 MAX_MANIFEST_BYTES = 64 * 1024
+
+#: What becomes of an attempt that was cut short and has no checkpoint to go on from: it starts again, or fails.
+ON_INTERRUPT = frozenset({"restart", "fail"})
+#: Longest time that a workty may ask its board to be silent, seconds.
+MAX_OFFLINE_GRACE = 7 * 86400.0
 
 LANGUAGES = frozenset({"python", "nodejs", "java", "executable"})
 
@@ -43,6 +50,22 @@ class DeclaredProperty:
 
 
 @dataclass(frozen=True, slots=True)
+class Recovery:
+    """How a step goes on when its attempt was cut short.
+
+    Attributes:
+        resumable: the next attempt gets the last checkpoint, if there is one.
+        on_interrupt: what happens without a checkpoint to go on from, one of `ON_INTERRUPT`.
+        offline_grace: seconds for which its board may be silent, or restart, before the step goes to another one;
+            0 means as long as boards in general may.
+    """
+
+    resumable: bool = True
+    on_interrupt: str = "restart"
+    offline_grace: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """What `workty.toml` says. `entry` is relative to the manifest; a board must have all `labels`."""
 
@@ -55,6 +78,8 @@ class Manifest:
     properties: tuple[DeclaredProperty, ...] = ()
     limits: Limits = field(default_factory=Limits)
     labels: tuple[str, ...] = ()
+    access: Access = field(default_factory=Access)
+    recovery: Recovery = field(default_factory=Recovery)
 
 
 def parse_manifest(text: str) -> Manifest:
@@ -74,7 +99,7 @@ def parse_manifest(text: str) -> Manifest:
 
 
 def _manifest(body: Body) -> Manifest:
-    _only(body, frozenset(f.name for f in fields(Manifest)))
+    _only(body, (_names(Manifest) - {"recovery"}) | _names(Recovery))
     properties = checks.items(body, "properties", _property, limit=100) if "properties" in body else ()
     _distinct("properties", tuple(found.name for found in properties))
     states = checks.texts(body, "states", limit=1000)
@@ -87,13 +112,27 @@ def _manifest(body: Body) -> Manifest:
         description=checks.optional_text(body, "description", limit=4096) or "",
         states=states,
         properties=properties,
-        limits=_limits(body),
+        limits=_table(body, "limits", Limits, parse_limits),
         labels=checks.texts(body, "labels", limit=64),
+        access=_table(body, "access", Access, parse_access),
+        recovery=parse_recovery(body),
     )
 
 
+def parse_recovery(body: Body) -> Recovery:
+    """How a step goes on, from JSON or TOML; what is absent keeps its default. Raises `BadMessage`."""
+    found: dict[str, Any] = {}
+    if "resumable" in body:
+        found["resumable"] = checks.flag(body, "resumable")
+    if "on_interrupt" in body:
+        found["on_interrupt"] = checks.choice(body, "on_interrupt", ON_INTERRUPT)
+    if "offline_grace" in body:
+        found["offline_grace"] = checks.number(body, "offline_grace", most=MAX_OFFLINE_GRACE)
+    return Recovery(**found)
+
+
 def _property(body: Body) -> DeclaredProperty:
-    _only(body, frozenset(f.name for f in fields(DeclaredProperty)))
+    _only(body, _names(DeclaredProperty))
     kind = checks.choice({"type": "any", **body}, "type", frozenset(_TYPES))
     default = checks.plain(body.get("default", ""), "default", limit=MAX_PROPERTY_BYTES)
     if "default" in body and not _TYPES[kind](default):
@@ -106,15 +145,20 @@ def _property(body: Body) -> DeclaredProperty:
     )
 
 
-def _limits(body: Body) -> Limits:
-    if "limits" not in body:
-        return Limits()
-    found = checks.mapping(body, "limits")
+def _table(body: Body, key: str, kind: type[T], parse: Callable[[Body], T]) -> T:
+    """The table `key` as data of `kind`, whose fields are its keys; the defaults if it is absent."""
+    if key not in body:
+        return kind()
+    found = checks.mapping(body, key)
     try:
-        _only(found, frozenset(f.name for f in fields(Limits)))
-        return parse_limits(found)
+        _only(found, _names(kind))
+        return parse(found)
     except BadMessage as error:
-        raise BadMessage(f"limits.{error.reason}") from error
+        raise BadMessage(f"{key}.{error.reason}") from error
+
+
+def _names(kind: Any) -> frozenset[str]:
+    return frozenset(f.name for f in fields(kind))
 
 
 def _only(body: Mapping[str, object], known: frozenset[str]) -> None:

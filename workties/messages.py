@@ -84,6 +84,20 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Access:
+    """What of the board a step asks for beyond its own folder; the board's settings say what it gets.
+
+    `network`: other machines; `shared`: the folders that the board shares with steps; `devices`: the devices that it
+    lends to them; `host`: the board itself, without a sandbox and under the agent's account.
+    """
+
+    network: bool = False
+    shared: bool = False
+    devices: bool = False
+    host: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
     """What an assignment runs: the workty's id, name and version, its language, and the entry point in its package."""
 
@@ -165,6 +179,7 @@ class Assignment(Message):
     properties: tuple[Property, ...]
     checkpoint: Checkpoint | None
     limits: Limits
+    access: Access = Access()
     lease_until: str | None = None
 
 

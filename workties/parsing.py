@@ -22,6 +22,7 @@ from workties.messages import (
     REFUSAL_CODES,
     VERSION,
     Accepted,
+    Access,
     ActiveAttempt,
     Assignment,
     BoardEvent,
@@ -58,6 +59,7 @@ def parse_assignment(body: object) -> Assignment:
         properties=checks.items(found, "properties", parse_property, limit=1000),
         checkpoint=parse_checkpoint(found),
         limits=parse_limits(checks.mapping(found, "limits")),
+        access=parse_access(checks.mapping(found, "access")) if found.get("access") is not None else Access(),
         lease_until=checks.optional_text(found, "leaseUntil"),
     )
 
@@ -97,6 +99,11 @@ def parse_limits(body: Body) -> Limits:
     seconds = {n: checks.number(body, n, most=30 * 86400.0) for n in ("wall", "cpu", "grace") if n in body}
     counts = {n: checks.whole(body, n) for n in ("memory", "files", "processes", "output") if n in body}
     return Limits(**seconds, **counts)  # type: ignore[arg-type]
+
+
+def parse_access(body: Body) -> Access:
+    """What a step asks for, from JSON; what is absent is not asked for. Raises `BadMessage`."""
+    return Access(**{n: checks.flag(body, n) for n in ("network", "shared", "devices", "host") if n in body})
 
 
 def parse_property(body: Body) -> Property:

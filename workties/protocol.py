@@ -95,6 +95,7 @@ def step_input(assignment: Assignment) -> bytes:
         "attempt": assignment.attempt,
         "entry": assignment.workty.entry,
         "workty": assignment.workty.name,
+        "board": assignment.board,
     }
     return json.dumps(found, separators=(",", ":")).encode()
 

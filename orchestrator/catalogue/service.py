@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from bson import ObjectId
@@ -16,7 +17,8 @@ from orchestrator.errors import NotFound, NotOwnWorkty
 from orchestrator.references import embed, from_collection
 from orchestrator.selection import EVERYTHING, Entity, Kind, Record, Selection, View
 from orchestrator.values import object_id
-from workties.messages import Limits, encode
+from workties.manifest import Recovery
+from workties.messages import Access, Limits, encode
 from workties.package import PackageInfo
 
 WORKTY: Entity = {
@@ -152,4 +154,7 @@ def package_document(info: PackageInfo) -> dict[str, Any]:
         "version": manifest.version if manifest else "",
         "labels": list(manifest.labels) if manifest else [],
         "limits": encode(manifest.limits if manifest else Limits()),
+        # A package of v1 says nothing of what it needs, and always had the network.
+        "access": encode(manifest.access if manifest else Access(network=True)),
+        "recovery": asdict(manifest.recovery if manifest else Recovery()),
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
 
@@ -33,7 +33,8 @@ from orchestrator.runs.vocabulary import (
     StoredPackage,
     Wanted,
 )
-from workties.messages import Checkpoint, Limits, Program, Property, encode
+from workties.manifest import Recovery
+from workties.messages import Access, Checkpoint, Limits, Program, Property, encode
 
 Document = dict[str, Any]
 
@@ -76,6 +77,8 @@ def step_document(step: Step) -> Document:
         "program": encode(step.program),
         "package": None if package is None else {"sha256": package.sha256, "size": package.size},
         "limits": encode(step.limits),
+        "access": encode(step.access),
+        "recovery": asdict(step.recovery),
         "labels": list(step.labels),
         "properties": [{"id": p.id, "name": p.name, "value": json.dumps(p.value)} for p in step.properties],
         "state": step.state.value,
@@ -105,6 +108,8 @@ def step_from(document: Mapping[str, Any]) -> Step:
         program=Program(**document["program"]),
         package=None if package is None else StoredPackage(**package),
         limits=Limits(**document["limits"]),
+        access=Access(**document.get("access", {})),
+        recovery=Recovery(**document.get("recovery", {})),
         labels=tuple(document["labels"]),
         properties=tuple(Property(p["id"], p["name"], json.loads(p["value"])) for p in document["properties"]),
         state=StepState(document["state"]),

@@ -159,6 +159,7 @@ class Effects:
                 properties=step.properties,
                 checkpoint=step.checkpoint,
                 limits=step.limits,
+                access=step.access,
             )
         )
 

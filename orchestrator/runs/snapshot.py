@@ -12,8 +12,9 @@ from bson import ObjectId
 from pymongo.database import Database
 
 from orchestrator.runs.vocabulary import Step, StoredPackage
+from workties.manifest import parse_recovery
 from workties.messages import Program, Property
-from workties.parsing import parse_limits
+from workties.parsing import parse_access, parse_limits
 
 Document = Mapping[str, Any]
 
@@ -77,6 +78,8 @@ def _step(
         ),
         package=StoredPackage(package["sha256"], package["size"]) if package else None,
         limits=parse_limits(package.get("limits") or {}),
+        access=parse_access(package.get("access") or {}),
+        recovery=parse_recovery(package.get("recovery") or {}),
         labels=tuple(package.get("labels") or ()),
         properties=tuple(property_from(properties[i]) for i in instance["propertiesIds"] if i in properties),
     )

@@ -12,7 +12,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from workties.messages import Checkpoint, Limits, Program, Property, StepEvent
+from workties.manifest import Recovery
+from workties.messages import Access, Checkpoint, Limits, Program, Property, StepEvent
 
 
 class StepState(StrEnum):
@@ -97,6 +98,8 @@ class Step:
     program: Program
     package: StoredPackage | None
     limits: Limits = field(default_factory=Limits)
+    access: Access = field(default_factory=Access)
+    recovery: Recovery = field(default_factory=Recovery)
     labels: tuple[str, ...] = ()
     properties: tuple[Property, ...] = ()
     state: StepState = StepState.INITIAL

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from workties.errors import BadPackage
-from workties.manifest import DeclaredProperty, Manifest, parse_manifest
-from workties.messages import Limits
+from workties.manifest import DeclaredProperty, Manifest, Recovery, parse_manifest
+from workties.messages import Access, Limits
 
 FULL = """
 name = "copy"
@@ -16,6 +16,9 @@ entry = "src/main.py"
 description = "Copies files."
 states = ["listing", "copying"]
 labels = ["nas"]
+resumable = false
+on_interrupt = "fail"
+offline_grace = 600
 
 [[properties]]
 name = "delay"
@@ -29,6 +32,10 @@ name = "options"
 [limits]
 wall = 60
 memory = 1000000
+
+[access]
+network = true
+shared = true
 """
 SHORT = 'name = "a"\nversion = "1"\nlanguage = "nodejs"\nentry = "app.js"\n'
 
@@ -47,6 +54,8 @@ def test_a_full_manifest_is_read() -> None:
         ),
         limits=Limits(wall=60.0, memory=1000000),
         labels=("nas",),
+        access=Access(network=True, shared=True),
+        recovery=Recovery(resumable=False, on_interrupt="fail", offline_grace=600.0),
     )
 
 
@@ -63,7 +72,7 @@ def test_name_version_language_and_entry_are_enough() -> None:
         (SHORT.replace('"1"', "1"), "version: "),
         (SHORT.replace("nodejs", "cobol"), "language: expected one of executable, java, nodejs, python"),
         (SHORT.replace('"app.js"', '""'), "entry: "),
-        (SHORT + "entrypoint = 1", "entrypoint: unknown key; known are description, entry"),
+        (SHORT + "entrypoint = 1", "entrypoint: unknown key; known are access, description, entry"),
         (SHORT + "states = [1]", r"states\[0\]: "),
         (SHORT + 'states = ["a", "a"]', "states: 'a' is there more than once"),
         (SHORT + "labels = 'nas'", "labels: "),
@@ -76,6 +85,12 @@ def test_name_version_language_and_entry_are_enough() -> None:
         (SHORT + "[limits]\nwal = 1", "limits.wal: unknown key; known are cpu"),
         (SHORT + "[limits]\nwall = -1", "limits.wall: "),
         (SHORT + "limits = 1", "limits: expected an object"),
+        (SHORT + "[access]\nwifi = true", "access.wifi: unknown key; known are devices"),
+        (SHORT + "[access]\nhost = 1", "access.host: expected true or false"),
+        (SHORT + "resumable = 'yes'", "resumable: expected true or false"),
+        (SHORT + "on_interrupt = 'resume'", "on_interrupt: expected one of fail, restart"),
+        (SHORT + "offline_grace = -1", "offline_grace: "),
+        (SHORT + "recovery = 1", "recovery: unknown key"),
     ],
 )
 def test_a_mistake_is_refused_and_its_key_is_named(text: str, named: str) -> None:

@@ -139,4 +139,5 @@ def test_a_program_reads_what_the_assignment_says(checkpoint: Checkpoint | None,
         "attempt": 3,
         "entry": "main.py",
         "workty": "copy",
+        "board": "b1",
     }
