@@ -27,6 +27,18 @@ class BadPackage(WorktyError):
     """An archive is no workty package, or is not safe to unpack. The message names the file inside it."""
 
 
+class BadProperties(WorktyError):
+    """Values of properties are not of the types that the workty declares.
+
+    Attributes:
+        problems: a sentence for each of them.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)
+
+
 class BadWorkty(WorktyError):
     """The class of a workty cannot be run as it is written. The message names the class and what to change."""
 

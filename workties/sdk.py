@@ -62,6 +62,8 @@ class Workty:
         memory: what to remember across interruptions; plain JSON of at most 256 KiB, together with the output.
         output: what the step has to say when it is complete; plain JSON.
         state: the state it is in; empty before the first.
+        board: id of the board that it runs on; empty if it was started by hand.
+        attempt: which attempt of the step this is, from 1.
     """
 
     #: States in order.
@@ -79,6 +81,8 @@ class Workty:
         self.memory: dict[str, Any] = dict(checkpoint.get("memory", {}))
         self.output: dict[str, Any] = self.memory.pop(_OUTPUT, {})
         self.state: str = checkpoint.get("state", "")
+        self.board: str = given.get("board", "")
+        self.attempt: int = given.get("attempt", 1)
         self._resumes = bool(checkpoint)
         self._channel = channel
 
