@@ -88,6 +88,8 @@ def test_a_step_that_waits_says_for_what(ear: Ear) -> None:
                         "propertiesIds": [{"id": "7" * 24, "name": "delay", "value": 1.5}],
                         "attempt": 0,
                         "progress": None,
+                        "worktyState": None,
+                        "checkpointed": None,
                         "reason": told,
                         "device": None,
                     },
