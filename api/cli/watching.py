@@ -152,8 +152,9 @@ class Bars:
             case StepChanged(step=step):
                 self._change(step)
             case Progressed() if event.step in self._tasks:
-                own = {} if event.workty_state is None else {"own": clean(event.workty_state)}
-                self._progress.update(self._tasks[event.step], completed=event.progress, **own)
+                self._progress.update(self._tasks[event.step], completed=event.progress)
+                if event.workty_state is not None:
+                    self._progress.update(self._tasks[event.step], own=clean(event.workty_state))
             case LogLines() if self._logs:
                 for text in log_texts(event):
                     self._print(text)

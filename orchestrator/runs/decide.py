@@ -42,6 +42,9 @@ from orchestrator.runs.vocabulary import (
 )
 from workties import messages
 
+#: Names that a step had before and is still known by.
+MOST_FORMER = 16
+
 
 def begin(run: Run, renewed: Collection[str], now: datetime) -> Decision:
     """The first decision about a new run.
@@ -119,7 +122,8 @@ def _renamed(turn: Turn, event: InstanceRenamed) -> None:
     for index, step in enumerate(turn.run.steps):
         if step.instance == event.instance and not turn.run.state.final:
             # References to its output, written before, must go on to mean it.
-            turn.change_step(index, former=step.former or step.label, name=event.name, desc=event.desc)
+            former = (*step.former, step.label)[-MOST_FORMER:]
+            turn.change_step(index, former=former, name=event.name, desc=event.desc)
 
 
 def not_paused(state: str) -> StateForbids:

@@ -120,9 +120,9 @@ class _Resolver:
         return found
 
     def _step(self, name: str) -> Step:
-        """The earlier step of this name; one that was renamed since the run began still has the name before."""
+        """The earlier step of this name; one that was renamed during the run is known by its names before as well."""
         found = [step for step in self._earlier if step.label == name]
-        found = found or [step for step in self._earlier if step.former == name]
+        found = found or [step for step in self._earlier if name in step.former]
         if len(found) == 1:
             return found[0]
         if found:

@@ -90,8 +90,8 @@ class Step:
     `attempt` numbers the last dispatch (0 = never sent), which went to `board`; without a board it is the number that
     the next one gets, because the one before was cut short. While `dispatched` is set, that attempt is with a board.
     `seq` is the last event of it that was applied. `asked` is when the board was last told to stop or pause it.
-    `former` is how the step was called when the run began, if it was renamed since; `declared` are the properties that
-    its workty declares. `workty_state` is the program's own state, `checkpointed` when `checkpoint` came.
+    `former` are names that the step had before in this run; `declared` are the properties that its workty declares.
+    `workty_state` is the program's own state, `checkpointed` when `checkpoint` came.
     """
 
     instance: str
@@ -105,7 +105,7 @@ class Step:
     labels: tuple[str, ...] = ()
     declared: tuple[DeclaredProperty, ...] = ()
     properties: tuple[Property, ...] = ()
-    former: str = ""
+    former: tuple[str, ...] = ()
     state: StepState = StepState.INITIAL
     attempt: int = 0
     seq: int = 0
