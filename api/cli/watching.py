@@ -173,8 +173,10 @@ class Bars:
         if step.id not in self._tasks:
             self._tasks[step.id] = self._add(step)
         task = self._tasks[step.id]
-        own = clean(step.workty_state or "") if step.state not in FINAL else ""
-        self._progress.update(task, state=clean(step.state), board=clean(step.board), own=own)
+        self._progress.update(task, state=clean(step.state), board=clean(step.board))
+        if step.workty_state is not None or step.state in {"waiting", "completed"}:
+            own = "" if step.state == "completed" else clean(step.workty_state or "")
+            self._progress.update(task, own=own)
         if step.state == "completed" or step.progress is not None:
             self._progress.update(task, completed=1.0 if step.state == "completed" else step.progress)
         if step.state == "failed":

@@ -46,6 +46,18 @@ class Writer(Workty):
             self.log(f"line {number} " + "x" * 500)
 """
 
+#: Puts out what it was given, in its type and beside it.
+ECHO = """
+from workties import Workty
+
+class Echo(Workty):
+    states = ("listening", "speaking")
+
+    def on_enter_speaking(self):
+        self.output["said"] = self.properties["say"]
+        self.output["kind"] = type(self.properties["say"]).__name__
+"""
+
 
 def upload_workty(user: User, directory: Path, name: str, code: str) -> None:
     """Add a free template of this name over REST. `directory` is an empty place to pack it in."""

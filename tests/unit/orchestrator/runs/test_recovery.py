@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
+from orchestrator.errors import Unavailable
 from orchestrator.runs.vocabulary import RunState, StepReason
 from tests.unit.orchestrator.runs.world import BoardModel, World
 from workties import messages as m
@@ -254,3 +255,43 @@ def test_a_board_that_is_removed_gives_up_also_what_may_wait_for_long(world: Wor
     world.core.boards.remove(ObjectId(board.id))
     world.core.fleet.lose(board.id)
     assert [sent.run for sent in second.assignments] == [world.run(workflow).id]
+
+
+# --- what is seen of it
+
+
+def test_each_state_of_a_program_is_told_in_order_and_kept_with_its_step(world: World) -> None:
+    board = world.board(slots=1)
+    workflow = started(world, board)
+    assert world.progress == []
+    key = world.key(workflow)
+    for state in ("copying", "checking"):
+        world.say(board, key, m.Progress, progress=0.5)
+        world.say(board, key, m.StateReported, state=state, checkpoint=m.Checkpoint(state))
+    world.say(board, key, m.StateReported, state="resting")
+    world.core.engine.handle(key[0], [event for event in world.events if isinstance(event, m.StepEvent)])
+    told = [made for made in world.progress if made.workty_state is not None]
+    expected = [("copying", True), ("checking", True), ("resting", False)]
+    assert [(made.workty_state, made.checkpoint) for made in told] == expected
+    assert [made.progress for made in told] == [0.5] * 3
+    assert (world.run(workflow).step.workty_state, world.run(workflow).step.checkpointed) == ("resting", world.now)
+    world.events.clear()
+    reboot(world, board)
+    lost = world.changes[-1].step
+    assert (lost["worktyState"], lost["checkpointed"]) == ("resting", "2026-01-01T00:00:00.000Z")
+
+
+def test_a_state_that_a_process_did_not_get_to_tell_is_told_by_another(world: World) -> None:
+    board = world.board(slots=1)
+    workflow = started(world, board)
+    world.say(board, world.key(workflow), m.StateReported, state="copying")
+    tell = world.progressed
+
+    def away(_made: object) -> None:
+        raise Unavailable("The message broker")
+
+    world.progressed = away  # type: ignore[assignment, method-assign]
+    world.deliver_all()
+    world.progressed = tell  # type: ignore[method-assign]
+    world.beat(6)
+    assert [made.workty_state for made in world.progress] == ["copying"]
