@@ -110,7 +110,7 @@ def test_what_a_step_puts_out_arrives_in_a_later_one_and_what_means_nothing_fail
     user = new_user(server_url)
     upload_workty(user, tmp_path, "echo", ECHO)
     workty = user.workty("echo")
-    user.ask("POST", f"/workties/{workty}/properties", {"name": "say", "value": ""}, login=ADMIN)
+    user.ask("POST", f"/workties/{workty}/properties", {"property": {"name": "say"}}, login=ADMIN)
     workflow = user.workflow()
     user.add_step(workflow, workty, {"say": {"paths": ["/a", "/b"]}}, name="first")
     user.add_step(workflow, workty, {"say": "${{ steps.first.output.said.paths }}"})
