@@ -72,7 +72,7 @@ def test_a_board_that_is_restarted_goes_on_with_a_step_that_waits_for_it(
 ) -> None:
     ledger = tmp_path / "written"
     real_stack.add_board("one", slots=1)
-    properties = {"path": str(ledger), "entry": "written", "rest": 5}
+    properties = {"path": str(ledger), "entry": "written", "rest": 15}
     add_workty(database_url, tmp_path, "ledger", LEDGER, more="offline_grace = 300", properties=properties)
     user = new_user(real_stack.url)
     workflow = user.workflow("ledger")
