@@ -40,17 +40,22 @@ class EventHandler:
         False means that the database or the broker is away, and that some were left open.
         """
         runs: dict[str, list[Checked[messages.StepEvent]]] = {}
+        byes: list[Checked[messages.Heartbeat]] = []
         fine = True
         for delivery in deliveries:
             found = checked(delivery)
             if isinstance(found, str):
                 fine &= self._settling.keep_aside(delivery, found)
+            elif isinstance(found.event, messages.Bye):
+                byes.append(Checked(delivery, found.event))
             elif isinstance(found.event, messages.Heartbeat):
                 fine &= self._settling.settle([Checked(delivery, found.event)], self._heartbeat)
             else:
                 runs.setdefault(found.event.run, []).append(Checked(delivery, found.event))
         for group in runs.values():
             fine &= self._settling.settle(group, self._steps)
+        for bye in byes:  # what the board said of its attempts before must be known by then
+            fine &= self._settling.settle([bye], self._heartbeat)
         return fine
 
     def _heartbeat(self, beats: Sequence[messages.Heartbeat]) -> None:

@@ -35,7 +35,11 @@ class StepChange:
 
 @dataclass(frozen=True, slots=True)
 class ProgressMade:
-    """How far an attempt is, 0 to 1; `seq` is that of the last change of its run."""
+    """How far an attempt is, 0 to 1; `seq` is that of the last change of its run.
+
+    `workty_state` is the state of its own that the program has just entered, or in which it has just made a
+    `checkpoint`; None if only the progress is new. Clients are told of each such state, and in their order.
+    """
 
     account: str
     workflow: str
@@ -46,6 +50,8 @@ class ProgressMade:
     attempt: int
     progress: float
     message: str
+    workty_state: str | None = None
+    checkpoint: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,8 @@ class PlainLines:
 
     def __init__(self, *, logs: bool = False) -> None:
         self._logs = logs
+        self._names: dict[str, str] = {}
+        self._states: dict[str, str | None] = {}
 
     def __enter__(self) -> PlainLines:
         return self
@@ -96,10 +98,14 @@ class PlainLines:
         """Print what an event tells, if it is worth a line."""
         match event:
             case StepChanged(step=step) if step.state != "initial":
+                self._names[step.id] = step.label
                 click.echo(_change(step))
                 if step.state == "failed" and not self._logs:
                     for line in step.reason.last_output if step.reason else ():
                         click.echo(f"{clean(step.label)} | {clean(line, keep=chr(9))}")
+            case Progressed(workty_state=str(state)) if self._states.get(event.step) != state:
+                self._states[event.step] = state
+                click.echo(f"{clean(self._names.get(event.step, event.step))}: in state '{clean(state)}'")
             case LogLines() if self._logs:
                 click.echo("\n".join(log_texts(event)))
             case Connection():
@@ -127,6 +133,7 @@ class Bars:
             BarColumn(bar_width=BAR if console.width >= WIDE else NARROW_BAR),
             TaskProgressColumn(),
             _Part("state", 9, least=9),
+            *([_Part("own", console.width // 6)] if console.width >= WIDE else []),
             *([_Part("board", console.width // 5, style="dim")] if console.width >= WIDE // 2 else []),
             console=console,
         )
@@ -146,6 +153,8 @@ class Bars:
                 self._change(step)
             case Progressed() if event.step in self._tasks:
                 self._progress.update(self._tasks[event.step], completed=event.progress)
+                if event.workty_state is not None:
+                    self._progress.update(self._tasks[event.step], own=clean(event.workty_state))
             case LogLines() if self._logs:
                 for text in log_texts(event):
                     self._print(text)
@@ -155,6 +164,7 @@ class Bars:
     def _add(self, step: Step) -> TaskID:
         note = clean(self._notes.get(step.id, ""))
         fields = {"name": clean(step.label), "note": note, "state": clean(step.state), "board": clean(step.board)}
+        fields["own"] = clean(step.workty_state or "")
         task = self._progress.add_task("", total=1.0, **fields)  # type: ignore[arg-type]
         self._progress.update(task, completed=step.progress or 0.0)
         return task
@@ -164,6 +174,9 @@ class Bars:
             self._tasks[step.id] = self._add(step)
         task = self._tasks[step.id]
         self._progress.update(task, state=clean(step.state), board=clean(step.board))
+        if step.workty_state is not None or step.state in {"waiting", "completed"}:
+            own = "" if step.state == "completed" else clean(step.workty_state or "")
+            self._progress.update(task, own=own)
         if step.state == "completed" or step.progress is not None:
             self._progress.update(task, completed=1.0 if step.state == "completed" else step.progress)
         if step.state == "failed":

@@ -33,7 +33,12 @@ class StepChanged:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far an attempt is, 0 to 1. `step` is the instance's id; `seq` that of the run's last change."""
+    """How far an attempt is, 0 to 1. `step` is the instance's id; `seq` that of the run's last change.
+
+    `workty_state` is the state of its own that the program has just entered, or in which it has just made a
+    `checkpoint`; None where only the progress is new. Unlike progress, no such state is left out while the connection
+    lives.
+    """
 
     run: str
     seq: int | None
@@ -41,6 +46,8 @@ class Progress:
     attempt: int
     progress: float
     message: str
+    workty_state: str | None = None
+    checkpoint: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +110,8 @@ def progress_from(payload: Payload) -> Progress | None:
         attempt=int(step.get("attempt") or 0),
         progress=float(step.get("progress") or 0),
         message=str(step.get("message") or ""),
+        workty_state=None if step.get("worktyState") is None else str(step["worktyState"]),
+        checkpoint=bool(step.get("checkpoint")),
     )
 
 

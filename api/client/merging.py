@@ -99,6 +99,7 @@ class Merger:
         self._names = dict(names)
         self._steps: dict[str, Step] = {}
         self._exact = True
+        self._early: list[Progress] = []
 
     @property
     def ended(self) -> bool:
@@ -119,10 +120,20 @@ class Merger:
         elif isinstance(event, LogLines):
             self.logs.seq = max(self.logs.seq or 0, event.seq or 0)
         elif isinstance(event, Progress):
-            # Progress is not replayed, and makes sense only beside the state that it belongs to.
-            fits = not self.holding and not self.ended and event.seq == self.changes.seq
-            return [event] if fits else []
+            return self._beside(event)
         return self._due()
+
+    def _beside(self, event: Progress) -> list[Event]:
+        """Progress is not replayed, and makes sense only beside the change that it belongs to.
+
+        A state of the program's own waits for that change; progress is left out.
+        """
+        if not self.ended and event.seq == self.changes.seq and (event.workty_state is not None or not self.holding):
+            return [event]
+        early = event.workty_state is not None and (event.seq or 0) > (self.changes.seq or 0)
+        if early and len(self._early) < HELD_LIMIT:
+            self._early.append(event)
+        return []
 
     def await_replay(self) -> None:
         """Hold back what is not next by its number."""
@@ -176,6 +187,8 @@ class Merger:
                 news.append(change)
             self.state = change.run_state
             self._steps[change.step.id] = change.step
+            news += [event for event in self._early if event.seq == change.seq]
+        self._early = [event for event in self._early if (event.seq or 0) > (self.changes.seq or 0)]
         return news
 
     def _named(self, entries: Iterable[LogLines]) -> list[Event]:

@@ -73,7 +73,10 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step of a run; `id` is that of its instance. `progress` is 0 to 1, `board` a name, "" before it has one."""
+    """A step of a run; `id` is that of its instance. `progress` is 0 to 1, `board` a name, "" before it has one.
+
+    `workty_state` is the last state of its own that the program told, `checkpointed` when its last checkpoint came.
+    """
 
     id: str
     name: str
@@ -82,6 +85,8 @@ class Step:
     progress: float | None = None
     board: str = ""
     reason: Reason | None = None
+    workty_state: str | None = None
+    checkpointed: str | None = None
 
     @property
     def label(self) -> str:
@@ -198,6 +203,8 @@ def step_from(record: Record) -> Step:
         progress=record.get("progress"),
         board=_name(record.get("board") or record.get("device")),
         reason=reason_from(record.get("reason")),
+        workty_state=record.get("worktyState"),
+        checkpointed=record.get("checkpointed"),
     )
 
 

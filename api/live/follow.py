@@ -2,7 +2,8 @@
 
 A session that follows a workflow has a place in its run: the last change of state and the last message of output that
 it was given. Live messages at the next place pass; those before it were given already; those beyond it wait until what
-is between has been read again. So a client misses nothing, whichever process it is connected to.
+is between has been read again. So a client misses nothing, whichever process it is connected to. A message about a
+state of the program's own passes while the change that it names is the last one.
 """
 
 from __future__ import annotations
@@ -153,11 +154,11 @@ class Follows:
 
     def _hear(self, place: _Place, event: str, payload: Mapping[str, Any], packet: LivePacket) -> None:
         run = _run_of(event, payload)
-        if event == PROGRESS:
+        if event == PROGRESS and not payloads.tells_state(payload):
             if not place.catching_up:
                 self._session.put(packet)
         elif not place.turn_to(run):
-            if event == CHANGED and place.named:
+            if event != LOG and place.named:
                 self._session.put(packet)
         elif place.catching_up:
             self._hold(place, event, payload, packet)
@@ -167,6 +168,11 @@ class Follows:
 
     def _pass(self, place: _Place, event: str, payload: Mapping[str, Any], packet: LivePacket) -> bool:
         """Send a message if it is the next one, leave out what was sent; False if something before it is missing."""
+        if event == PROGRESS:
+            change = payload["run"]["seq"]
+            if change == place.seq:
+                self._session.put(packet)
+            return bool(change <= place.seq)
         number = payload["logSeq"] if event == LOG else payload["workflow"]["run"]["seq"]
         known = place.log_seq if event == LOG else place.seq
         if number > known + 1:

@@ -26,11 +26,15 @@ JOIN_SECONDS = 2.0
 
 
 class LivePacket(Packet):  # type: ignore[misc]
-    """A message to a client; of several that wait with the same `key` only the newest is sent, in the first's place."""
+    """A message to a client; of several that wait with the same `key` only the newest is sent, in the first's place.
 
-    def __init__(self, data: str, key: Hashable = None) -> None:
+    One that is `kept` is sent in any case, and in its place: none with its key that comes later is sent before it.
+    """
+
+    def __init__(self, data: str, key: Hashable = None, *, kept: bool = False) -> None:
         super().__init__(MESSAGE, data)
         self.key = key
+        self.kept = kept
 
 
 class Outbox:
@@ -86,10 +90,10 @@ class Outbox:
             if not self._changed.wait_for(lambda: bool(self._waiting), timeout if block else 0):
                 raise Empty
             packet = self._waiting.popleft()
-            self._taken += 1
             self._bytes -= _size(packet)
-            if isinstance(packet, LivePacket) and packet.key is not None:
+            if isinstance(packet, LivePacket) and self._keyed.get(packet.key) == self._taken:
                 del self._keyed[packet.key]
+            self._taken += 1
             self._changed.notify_all()
             return packet
 
@@ -111,7 +115,9 @@ class Outbox:
             self._changed.wait_for(lambda: self._unfinished <= 0, until - time.monotonic())
 
     def _append(self, packet: Packet | None) -> None:
-        if isinstance(packet, LivePacket) and packet.key is not None:
+        if isinstance(packet, LivePacket) and packet.kept:
+            self._keyed.pop(packet.key, None)
+        elif isinstance(packet, LivePacket) and packet.key is not None:
             self._keyed[packet.key] = self._taken + len(self._waiting)
         self._waiting.append(packet)
         self._bytes += _size(packet)
@@ -119,7 +125,7 @@ class Outbox:
 
     def _replaced(self, packet: Packet | None) -> bool:
         """Whether the packet took the place of an older one with its key."""
-        place = self._keyed.get(packet.key) if isinstance(packet, LivePacket) and packet.key is not None else None
+        place = self._keyed.get(packet.key) if isinstance(packet, LivePacket) and not packet.kept else None
         if place is None:
             return False
         at = place - self._taken

@@ -20,6 +20,8 @@ _DICTIONARIES = ("typeId", "categoryId", "languageTypeId", "validationStateId")
 _DEVICE = ("name", "desc", "state", "port", "protocol", "disabled", "draining", "platform", "slots", "slotsBusy")
 _DEVICE_MORE = ("labels", "lastSeen", "agentVersion")
 _PAYMENT = ("worktyId", "msg", "created", "accountId")
+#: What a step adds to its instance; null without a step.
+_OF_STEP = ("progress", "worktyState", "checkpointed", "reason", "device")
 
 
 def account(record: Record) -> Payload:
@@ -92,7 +94,13 @@ def changed(change: StepChange) -> Payload:
 
 
 def progressed(progress: ProgressMade) -> Payload:
-    """The message about progress."""
+    """The message about progress, or about a state of the program's own: then it names the state.
+
+    Only such a message does: progress and states do not wait for each other, and an old state must not follow a new.
+    """
+    named: Payload = {} if progress.workty_state is None else {"worktyState": progress.workty_state}
+    if progress.checkpoint:
+        named["checkpoint"] = True
     return {
         "workflow": {"id": progress.workflow},
         "run": {"id": progress.run, "seq": progress.seq},
@@ -102,8 +110,14 @@ def progressed(progress: ProgressMade) -> Payload:
             "attempt": progress.attempt,
             "progress": progress.progress,
             "message": progress.message,
+            **named,
         },
     }
+
+
+def tells_state(payload: Mapping[str, Any]) -> bool:
+    """Whether a message about progress names a state of the program's own, and so may not be left out."""
+    return "worktyState" in payload["worktyInstance"]
 
 
 def logged(written: LogWritten) -> Payload:
@@ -136,9 +150,9 @@ def _instance(record: Record, step: Step | None, run: Run | None) -> Payload:
         "propertiesIds": [_property(entry) for entry in record["propertiesIds"]],
     }
     if step is None or run is None:
-        return found | {"attempt": 0, "progress": None, "reason": None, "device": None}
+        return found | {"attempt": 0} | dict.fromkeys(_OF_STEP)
     told = _step(step_view(step, board_of(run, step)))
-    return found | {name: told[name] for name in ("state", "attempt", "progress", "reason", "device")}
+    return found | {name: told[name] for name in ("state", "attempt", *_OF_STEP)}
 
 
 def _step(step: Mapping[str, Any]) -> Payload:
@@ -152,6 +166,8 @@ def _step(step: Mapping[str, Any]) -> Payload:
         "propertiesIds": step["properties"],
         "attempt": step["attempt"],
         "progress": step["progress"],
+        "worktyState": step.get("worktyState"),
+        "checkpointed": step.get("checkpointed"),
         "reason": step["reason"],
         "device": step["board"],
     }

@@ -18,6 +18,7 @@ from socketio.packet import EVENT, Packet
 
 from api.live.follow import Beside, Follows, History
 from api.live.outbox import LivePacket, Outbox
+from api.live.payloads import tells_state
 from orchestrator.accounts.account import Account
 from orchestrator.accounts.peer import Peer
 
@@ -213,8 +214,11 @@ def sequence_of(payload: Mapping[str, Any]) -> tuple[str, int] | None:
 
 
 def encoded(event: str, payload: Any, namespace: str) -> LivePacket:
-    """A message as it goes over the wire. Of the progress of an instance only the newest has to be sent."""
+    """A message as it goes over the wire. Of the progress of an instance only the newest has to be sent, of its states
+    all.
+    """
     key = None
     if event == PROGRESSED:
         key = (namespace, payload["run"]["id"], payload["worktyInstance"]["id"], payload["worktyInstance"]["attempt"])
-    return LivePacket(Packet(EVENT, namespace=namespace, data=[event, payload]).encode(), key)
+    kept = key is not None and tells_state(payload)
+    return LivePacket(Packet(EVENT, namespace=namespace, data=[event, payload]).encode(), key, kept=kept)

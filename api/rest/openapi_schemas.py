@@ -86,6 +86,8 @@ STEP = record(
         "started": DATE,
         "finished": DATE,
         "progress": {"type": "number", "minimum": 0, "maximum": 1, "example": 0.5},
+        "worktyState": {**text("copying"), "description": "The last state of its own that the program told"},
+        "checkpointed": {**DATE, "description": "When its last checkpoint came"},
         "output": {"type": "object", "example": {"copied": 12}},
         "reason": REASON,
     }

@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from orchestrator.boards.slots import Handle, SlotAllocator
 from orchestrator.boards.store import Board, BoardStore
 from orchestrator.live import NOBODY, Audience, EntityChange, EntityKind
+from orchestrator.runs.recovery import gives_up
 from orchestrator.runs.store import RunStore
-from orchestrator.runs.vocabulary import BoardLost
+from orchestrator.runs.vocabulary import BoardBack, BoardLeft, BoardLost
 from workties.messages import Bye, Heartbeat
 
 log = logging.getLogger(__name__)
@@ -55,7 +56,8 @@ class Fleet:
             if self._boards.left(heartbeat.board, heartbeat.boot):
                 log.info("board %s says bye: %s", heartbeat.board, heartbeat.reason)
                 self._tell(heartbeat.board)
-                self.lose(heartbeat.board)
+                for run in self._runs.holding(heartbeat.board):
+                    self._handle(run.id, [BoardLeft(heartbeat.board)])
             return
         noted = self._boards.heard(heartbeat, self._clock())
         if noted is None:
@@ -66,6 +68,7 @@ class Fleet:
             self._tell(after.id)
         if before is not None and (not before.connected or _grew(before, after)):
             log.info("board %s (%s) is connected: %d slots", after.id, after.name, after.slots)
+            self._welcome(after.id)
             self._slots.fill()
 
     def judge(self, boards: Sequence[Board], silent_since: datetime, lost_after: timedelta, timeout: timedelta) -> None:
@@ -83,17 +86,30 @@ class Fleet:
                 log.warning("board %s (%s) is silent for %d s", board.id, board.name, silence.total_seconds())
                 self._tell(board.id)
             if board.leases and not board.connected and silence >= timeout + lost_after:
-                log.warning("board %s (%s) is lost", board.id, board.name)
-                self.lose(board.id)
+                self._lose(board, silence.total_seconds())
 
     def serve(self) -> None:
         """Lease what has become free, e.g. because a board was enabled, to waiting runs."""
         self._slots.fill()
 
     def lose(self, board_id: str) -> None:
-        """Give up every attempt of a board; the runs go on elsewhere."""
+        """Give up every attempt of a board that does not come back; the runs go on elsewhere."""
         for run in self._runs.holding(board_id):
             self._handle(run.id, [BoardLost(board_id)])
+
+    def _lose(self, board: Board, silent: float) -> None:
+        """Give up what a silent board ran, but for steps that rather wait for it (`offline_grace`)."""
+        given_up = [run for run in self._runs.holding(board.id) if gives_up(run, silent)]
+        if given_up:
+            log.warning("board %s (%s) is lost: %d runs go on elsewhere", board.id, board.name, len(given_up))
+        for run in given_up:
+            self._handle(run.id, [BoardLost(board.id, silent)])
+
+    def _welcome(self, board_id: str) -> None:
+        """Let steps that waited for a board go on there."""
+        for run in self._runs.holding(board_id):
+            if run.awaits_board:
+                self._handle(run.id, [BoardBack(board_id)])
 
     def _tell(self, board_id: str) -> None:
         self._audience.entity_changed(EntityChange(kind=EntityKind.BOARD, id=board_id, owner=None))

@@ -1,6 +1,7 @@
 """`decide(run, event, now)`: what an event makes of a run. Pure: no I/O, no clock, no randomness.
 
-The rules are those of the live API contract, sections 5, 7 and 8. Whatever cannot change the run (an event of an old
+The rules are those of the live API contract, sections 5, 7 and 8; what becomes of attempts that were cut short is
+decided in `recovery`. Whatever cannot change the run (an event of an old
 attempt, a sequence already seen, a command without effect) gives back the same run, perhaps with an effect that tells
 a board to forget.
 """
@@ -12,17 +13,20 @@ from datetime import datetime
 from typing import Any
 
 from orchestrator.errors import StateForbids
+from orchestrator.runs import recovery
+from orchestrator.runs.recovery import Then
 from orchestrator.runs.turn import Turn
 from orchestrator.runs.vocabulary import (
     AnswerOverdue,
     AttemptMissing,
+    BoardBack,
+    BoardLeft,
     BoardLost,
     Decision,
     Dispatch,
     InstanceRenamed,
     Instruct,
     LinkWorkflow,
-    NoteLeaving,
     PauseWanted,
     PropertiesChanged,
     ReleaseSlot,
@@ -32,15 +36,14 @@ from orchestrator.runs.vocabulary import (
     RunState,
     SlotGranted,
     StepReason,
-    StepState,
     StillWaiting,
     StopWanted,
     Wanted,
 )
 from workties import messages
 
-#: The loss of a board or a restart under a step that makes a run fail (live API contract, section 5: the third).
-MOST_LOSSES = 3
+#: Names that a step had before and is still known by.
+MOST_FORMER = 16
 
 
 def begin(run: Run, renewed: Collection[str], now: datetime) -> Decision:
@@ -118,7 +121,9 @@ def _properties(turn: Turn, event: PropertiesChanged) -> None:
 def _renamed(turn: Turn, event: InstanceRenamed) -> None:
     for index, step in enumerate(turn.run.steps):
         if step.instance == event.instance and not turn.run.state.final:
-            turn.change_step(index, name=event.name, desc=event.desc)
+            # References to its output, written before, must go on to mean it.
+            former = (*step.former, step.label)[-MOST_FORMER:]
+            turn.change_step(index, former=former, name=event.name, desc=event.desc)
 
 
 def not_paused(state: str) -> StateForbids:
@@ -144,21 +149,6 @@ def _still_waiting(turn: Turn, event: StillWaiting) -> None:
         turn.change_step(reason=event.reason)
 
 
-def _board_lost(turn: Turn, event: BoardLost) -> None:
-    board = turn.run.board
-    if board is None or board.id != event.board:
-        return
-    reason = StepReason("board-lost", f"Board '{board.name}' was lost. The step goes on from its last checkpoint")
-    _lost(turn, reason, keep_slot=False)
-
-
-def _missing(turn: Turn, event: AttemptMissing) -> None:
-    step = turn.step
-    if step.active and step.instance == event.instance and step.attempt == event.attempt:
-        reason = StepReason("board-lost", f"Board '{turn.board_name}' no longer knows the attempt; it is sent again")
-        _lost(turn, reason, keep_slot=True)
-
-
 def _overdue(turn: Turn, _event: AnswerOverdue) -> None:
     board, step = turn.run.board, turn.step
     if board is None or not step.active:
@@ -168,37 +158,6 @@ def _overdue(turn: Turn, _event: AnswerOverdue) -> None:
         turn.effect(Dispatch(board.id, step.instance, step.attempt))
     elif turn.run.wanted is not Wanted.RUN:
         _instruct(turn, "stop" if turn.run.wanted is Wanted.STOP else "pause", "asked again")
-
-
-def _lost(turn: Turn, reason: StepReason, *, keep_slot: bool) -> None:
-    """The current attempt is gone and counts as a loss."""
-    turn.change_run(losses=turn.run.losses + 1)
-    if turn.run.losses >= MOST_LOSSES and turn.run.wanted is Wanted.RUN:
-        turn.begun()
-        why = f"{MOST_LOSSES} attempts in this run were lost with their boards. Last: {reason.message}"
-        turn.end("fail", reason=StepReason("board-lost", why))
-    else:
-        _try_again(turn, reason, keep_slot=keep_slot)
-
-
-def _try_again(turn: Turn, reason: StepReason, *, keep_slot: bool) -> None:
-    """The current attempt ended before its time: what is wanted says what follows."""
-    turn.change_step(dispatched=None, accepted=None, asked=None)
-    if turn.run.wanted is Wanted.STOP:
-        turn.end("stop")
-        return
-    if not keep_slot:
-        turn.give_back_slot()
-    if turn.step.state is StepState.RUNNING:
-        turn.move("lose", reason=reason, progress=None)
-    else:
-        turn.change_step(reason=reason)
-    if turn.run.wanted is Wanted.PAUSE:
-        turn.pause()
-    elif keep_slot:
-        turn.dispatch()
-    else:
-        turn.queue(None)
 
 
 # --- what a board says about an attempt
@@ -227,7 +186,10 @@ def _accepted(turn: Turn, _event: messages.Accepted) -> None:
 def _state(turn: Turn, event: messages.StateReported) -> None:
     turn.begun()
     if event.checkpoint is not None:
-        turn.change_step(checkpoint=event.checkpoint)
+        turn.checkpoint(event.checkpoint)
+    if event.checkpoint is not None or event.state != "running":  # else the agent only says that it has begun
+        turn.change_step(workty_state=event.state)
+        turn.tell_state(event.state, checkpoint=event.checkpoint is not None)
 
 
 def _progress(turn: Turn, event: messages.Progress) -> None:
@@ -246,36 +208,15 @@ def _completed(turn: Turn, event: messages.Completed) -> None:
 
 
 def _failed(turn: Turn, event: messages.Failed) -> None:
-    turn.begun()
-    reason = StepReason(event.reason.code, event.reason.message, event.return_code, event.last_output)
-    turn.end("fail", reason=reason)
+    turn.fail(StepReason(event.reason.code, event.reason.message, event.return_code, event.last_output))
 
 
 def _refused(turn: Turn, event: messages.Refused) -> None:
     reason = StepReason(event.reason.code, f"Board '{turn.board_name}' refused the step: {event.reason.message}")
     if event.reason.code in {"bad-package", "bad-message"}:
-        turn.begun()
-        turn.end("fail", reason=reason)
+        turn.fail(reason)
     else:
-        _lost(turn, reason, keep_slot=False)
-
-
-def _interrupted(turn: Turn, event: messages.Interrupted) -> None:
-    if event.checkpoint is not None:
-        turn.change_step(checkpoint=event.checkpoint)
-    reason = StepReason(event.reason.code, event.reason.message)
-    if event.reason.code == "agent-stop":
-        turn.effect(NoteLeaving(event.board))
-        _try_again(turn, reason, keep_slot=False)
-    elif event.reason.code != "paused" or turn.run.wanted is Wanted.STOP:
-        _lost(turn, reason, keep_slot=True)
-    elif turn.run.wanted is Wanted.PAUSE:
-        turn.pause()
-    else:  # the pause was withdrawn after the board had been told
-        turn.change_step(dispatched=None, accepted=None, asked=None)
-        turn.move("pause", reason=None)
-        turn.move("resume", reason=None)
-        turn.dispatch()
+        recovery.lost(turn, reason, Then.ANYWHERE)
 
 
 def _instruct(turn: Turn, command: str, reason: str) -> None:
@@ -292,8 +233,10 @@ _RULES: dict[type, Callable[[Turn, Any], None]] = {
     InstanceRenamed: _renamed,
     SlotGranted: _granted,
     StillWaiting: _still_waiting,
-    BoardLost: _board_lost,
-    AttemptMissing: _missing,
+    BoardLost: recovery.board_lost,
+    BoardLeft: recovery.board_left,
+    BoardBack: recovery.board_back,
+    AttemptMissing: recovery.missing,
     AnswerOverdue: _overdue,
     messages.Accepted: _from_board(_accepted),
     messages.Refused: _from_board(_refused),
@@ -302,5 +245,5 @@ _RULES: dict[type, Callable[[Turn, Any], None]] = {
     messages.Log: _from_board(_log),
     messages.Completed: _from_board(_completed),
     messages.Failed: _from_board(_failed),
-    messages.Interrupted: _from_board(_interrupted),
+    messages.Interrupted: _from_board(recovery.interrupted),
 }

@@ -8,7 +8,7 @@ and numbers that BSON does not.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
@@ -31,15 +31,20 @@ from orchestrator.runs.vocabulary import (
     StepReason,
     StepState,
     StoredPackage,
+    TellState,
     Wanted,
 )
-from workties.manifest import Recovery
+from workties.manifest import DeclaredProperty, Recovery
 from workties.messages import Access, Checkpoint, Limits, Program, Property, encode
 
 Document = dict[str, Any]
 
+#: What the history of a run keeps of a step's view.
+_TOLD = ("state", "attempt", "progress", "worktyState", "checkpointed", "reason", "board")
+
 _EFFECTS: dict[str, type[Effect]] = {
-    kind.__name__: kind for kind in (Announce, Dispatch, Instruct, LinkWorkflow, NoteLeaving, ReleaseSlot, SeekSlot)
+    kind.__name__: kind
+    for kind in (Announce, Dispatch, Instruct, LinkWorkflow, NoteLeaving, ReleaseSlot, SeekSlot, TellState)
 }
 
 
@@ -62,9 +67,16 @@ def step_view(step: Step, board: BoardRef | None) -> Document:
         "properties": [encode(entry) for entry in step.properties],
         "attempt": step.attempt,
         "progress": step.progress,
+        "worktyState": step.workty_state,
+        "checkpointed": None if step.checkpointed is None else moment_text(step.checkpointed),
         "reason": None if reason is None else encode(reason),
         "board": _board_document(board),
     }
+
+
+def moment_text(moment: datetime) -> str:
+    """A moment as messages have it: ISO 8601 in UTC, to the millisecond."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def step_document(step: Step) -> Document:
@@ -80,7 +92,9 @@ def step_document(step: Step) -> Document:
         "access": encode(step.access),
         "recovery": asdict(step.recovery),
         "labels": list(step.labels),
+        "declared": [asdict(found) | {"default": json.dumps(found.default)} for found in step.declared],
         "properties": [{"id": p.id, "name": p.name, "value": json.dumps(p.value)} for p in step.properties],
+        "former": list(step.former),
         "state": step.state.value,
         "attempt": step.attempt,
         "seq": step.seq,
@@ -89,6 +103,8 @@ def step_document(step: Step) -> Document:
         "accepted": step.accepted,
         "asked": step.asked,
         "checkpoint": None if point is None else {"state": point.state, "memory": json.dumps(point.memory)},
+        "checkpointed": step.checkpointed,
+        "worktyState": step.workty_state,
         "progress": step.progress,
         "output": None if step.output is None else json.dumps(step.output),
         "reason": None if reason is None else encode(reason),
@@ -111,12 +127,24 @@ def step_from(document: Mapping[str, Any]) -> Step:
         access=Access(**document.get("access", {})),
         recovery=Recovery(**document.get("recovery", {})),
         labels=tuple(document["labels"]),
+        declared=declared_from(document.get("declared") or ()),
         properties=tuple(Property(p["id"], p["name"], json.loads(p["value"])) for p in document["properties"]),
+        former=tuple(document.get("former") or ()),
+        checkpointed=document.get("checkpointed"),
+        workty_state=document.get("worktyState"),
         state=StepState(document["state"]),
         board=_board_from(document.get("board")),
         checkpoint=None if point is None else Checkpoint(point["state"], json.loads(point["memory"])),
         output=None if output is None else json.loads(output),
         reason=_reason_from(document["reason"]),
+    )
+
+
+def declared_from(documents: Iterable[Mapping[str, Any]]) -> tuple[DeclaredProperty, ...]:
+    """Declared properties as a package's document has them, and a step's: the default is JSON text."""
+    return tuple(
+        DeclaredProperty(found["name"], found["type"], json.loads(found["default"]), found["description"])
+        for found in documents
     )
 
 
@@ -199,7 +227,7 @@ def effect_from(document: Mapping[str, Any]) -> Effect:
 
 def history_entry(announced: Announce, place: int, now: datetime) -> Document:
     """A change of state as it is kept in the history of its run; `place` is that of the step among the steps."""
-    told = {name: announced.step[name] for name in ("state", "attempt", "progress", "reason", "board")}
+    told = {name: announced.step[name] for name in _TOLD}
     return {
         "seq": announced.seq,
         "at": now,
@@ -214,7 +242,7 @@ def history_entry(announced: Announce, place: int, now: datetime) -> Document:
 def announced_from(entry: Mapping[str, Any], run: Run) -> Announce:
     """The announcement that became an entry of the run's history. What never changes is taken from the run."""
     step = step_view(run.steps[entry["step"]], None)
-    step |= {name: entry[name] for name in ("state", "attempt", "progress", "reason", "board")}
+    step |= {name: entry.get(name) for name in _TOLD}
     return Announce(
         seq=entry["seq"],
         run_state=entry["runState"],

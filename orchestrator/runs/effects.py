@@ -6,7 +6,9 @@ past does nothing.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -14,6 +16,8 @@ from bson import ObjectId
 from pymongo.database import Database
 
 from orchestrator.live import Audience, ProgressMade, StepChange
+from orchestrator.runs.documents import moment_text
+from orchestrator.runs.references import assigned_properties
 from orchestrator.runs.vocabulary import (
     Announce,
     Dispatch,
@@ -26,8 +30,12 @@ from orchestrator.runs.vocabulary import (
     SeekSlot,
     StepProgress,
     StoredPackage,
+    TellState,
 )
 from workties import messages
+from workties.errors import BadProperties
+
+log = logging.getLogger(__name__)
 
 
 class Boards(Protocol):
@@ -94,8 +102,8 @@ class Effects:
                 self._dispatch(run, effect)
             case Instruct():
                 self.instruct(run.id, effect)
-            case Announce():
-                self._audience.step_changed(step_change(run, effect))
+            case Announce() | TellState():
+                self._tell(run, effect)
             case ReleaseSlot(board):
                 if run.board is None or run.board.id != board:  # else: carried out before, and leased again since
                     self._slots.release(board, run.id)
@@ -113,7 +121,7 @@ class Effects:
         self._boards.control(
             messages.Control(
                 id=f"{run_id}.{effect.instance}.{effect.attempt}.{effect.command}",
-                at=_text(self._clock()),
+                at=moment_text(self._clock()),
                 board=effect.board,
                 run=run_id,
                 instance=effect.instance,
@@ -126,28 +134,33 @@ class Effects:
 
     def signal(self, run: Run, progress: StepProgress) -> None:
         """Tell live clients about progress."""
-        self._audience.progressed(
-            ProgressMade(
-                account=run.account,
-                workflow=run.workflow,
-                run=run.id,
-                seq=progress.seq,
-                instance=progress.instance,
-                state=progress.state,
-                attempt=progress.attempt,
-                progress=progress.progress,
-                message=progress.message,
-            )
-        )
+        self._audience.progressed(progress_made(run, progress))
+
+    def _tell(self, run: Run, told: Announce | TellState) -> None:
+        if isinstance(told, Announce):
+            self._audience.step_changed(step_change(run, told))
+            return
+        # Progress is told beside the outbox and may be further by now; it must not seem to fall.
+        step = run.step
+        same = (step.instance, step.attempt) == (told.instance, told.attempt)
+        progress = max(told.progress, step.progress or 0.0) if same else told.progress
+        found = StepProgress(told.seq, told.instance, told.state, told.attempt, progress, "")
+        made = replace(progress_made(run, found), workty_state=told.workty_state, checkpoint=told.checkpoint)
+        self._audience.progressed(made)
 
     def _dispatch(self, run: Run, effect: Dispatch) -> None:
         step = run.step
         if step.instance != effect.instance or step.attempt != effect.attempt or not step.active:
             return
+        try:
+            properties = assigned_properties(run)
+        except BadProperties as error:  # nobody decides to send such a step
+            log.error("run %s: step %s is not sent: %s", run.id, step.instance, error)
+            return
         self._boards.assign(
             messages.Assignment(
                 id=f"{run.id}.{step.instance}.{step.attempt}",
-                at=_text(self._clock()),
+                at=moment_text(self._clock()),
                 board=effect.board,
                 run=run.id,
                 instance=step.instance,
@@ -156,8 +169,8 @@ class Effects:
                 workflow=run.workflow,
                 workty=step.program,
                 package=None if step.package is None else self._links(step.package),
-                properties=step.properties,
-                checkpoint=step.checkpoint,
+                properties=properties,
+                checkpoint=step.checkpoint if step.recovery.resumable else None,
                 limits=step.limits,
                 access=step.access,
             )
@@ -168,6 +181,21 @@ class Effects:
         self._workflows.update_one(
             {"_id": ObjectId(run.workflow), **older}, {"$set": {"runId": ObjectId(run.id), "runNumber": run.number}}
         )
+
+
+def progress_made(run: Run, progress: StepProgress) -> ProgressMade:
+    """What live clients are told of the progress of a run's step."""
+    return ProgressMade(
+        account=run.account,
+        workflow=run.workflow,
+        run=run.id,
+        seq=progress.seq,
+        instance=progress.instance,
+        state=progress.state,
+        attempt=progress.attempt,
+        progress=progress.progress,
+        message=progress.message,
+    )
 
 
 def step_change(run: Run, effect: Announce) -> StepChange:
@@ -185,7 +213,3 @@ def step_change(run: Run, effect: Announce) -> StepChange:
         step=effect.step,
         completed=effect.completed,
     )
-
-
-def _text(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

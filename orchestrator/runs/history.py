@@ -158,6 +158,8 @@ def _step(step: Document) -> Record:
             "started": step["started"],
             "finished": step["finished"],
             "progress": step["progress"],
+            "worktyState": step.get("worktyState"),
+            "checkpointed": step.get("checkpointed"),
             "output": None if step["output"] is None else json.loads(step["output"]),
             "reason": _reason(step["reason"]),
         }

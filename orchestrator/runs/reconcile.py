@@ -17,7 +17,16 @@ from orchestrator.boards.store import Board, BoardStore
 from orchestrator.runs.effects import Effects
 from orchestrator.runs.engine import Engine
 from orchestrator.runs.store import RunStore
-from orchestrator.runs.vocabulary import AnswerOverdue, AttemptMissing, BoardLost, Instruct, Run, RunEvent, Wanted
+from orchestrator.runs.vocabulary import (
+    AnswerOverdue,
+    AttemptMissing,
+    BoardBack,
+    BoardLost,
+    Instruct,
+    Run,
+    RunEvent,
+    Wanted,
+)
 from workties.messages import ActiveAttempt
 
 log = logging.getLogger(__name__)
@@ -149,10 +158,13 @@ class Reconciler:
         board, now, step = boards.get(run.board.id), self._clock(), run.step
         if board is None or not any(lease.run == run.id for lease in board.leases):
             return BoardLost(run.board.id)
-        if overdue(run, now, self._timing.answer):
-            return AnswerOverdue()
-        # Time is counted from heartbeat to heartbeat: while none comes, nothing can be listed.
+        # Time is counted from heartbeat to heartbeat: while none comes, nothing can be listed, and nothing is answered.
         heard = board.last_seen if board.connected else None
+        if heard is not None and overdue(run, now, self._timing.answer):
+            return AnswerOverdue()
+        if heard is not None and run.awaits_board:
+            here = self._lasting.seen((run.id, step.instance, step.attempt, "back"), heard)
+            return BoardBack(board.id) if here > timedelta() else None
         if step.accepted is not None and heard is not None and heard > step.accepted and not listed(run, board):
             unlisted = self._lasting.seen((run.id, step.instance, step.attempt), heard)
             if unlisted >= self._timing.missing:

@@ -11,6 +11,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo.database import Database
 
+from orchestrator.runs.documents import declared_from
 from orchestrator.runs.vocabulary import Step, StoredPackage
 from workties.manifest import parse_recovery
 from workties.messages import Program, Property
@@ -81,5 +82,6 @@ def _step(
         access=parse_access(package.get("access") or {}),
         recovery=parse_recovery(package.get("recovery") or {}),
         labels=tuple(package.get("labels") or ()),
+        declared=declared_from(package.get("properties") or ()),
         properties=tuple(property_from(properties[i]) for i in instance["propertiesIds"] if i in properties),
     )

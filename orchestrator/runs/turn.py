@@ -14,6 +14,7 @@ from typing import Any
 
 from orchestrator.runs.documents import board_of, step_view
 from orchestrator.runs.machine import IllegalTransition, run_life_cycle, step_life_cycle
+from orchestrator.runs.references import assigned_properties
 from orchestrator.runs.vocabulary import (
     Announce,
     Decision,
@@ -27,8 +28,14 @@ from orchestrator.runs.vocabulary import (
     StepProgress,
     StepReason,
     StepState,
+    TellState,
     Wanted,
 )
+from workties.errors import BadProperties
+from workties.messages import Checkpoint
+
+#: Longest reason of a step whose properties cannot be had, characters.
+MAX_REASON = 2000
 
 
 def derived_state(run: Run) -> RunState:
@@ -77,6 +84,12 @@ class Turn:
         state = step.state.value
         self._signals.append(StepProgress(self.run.seq, step.instance, state, step.attempt, progress, message))
 
+    def tell_state(self, workty_state: str, *, checkpoint: bool) -> None:
+        """Tell live clients of the program's own state; every one of them, other than progress."""
+        step = self.step
+        told = (self.run.seq, step.instance, step.state.value, step.attempt, step.progress or 0.0)
+        self.effect(TellState(*told, workty_state, checkpoint))
+
     def change_run(self, **fields: Any) -> None:
         """Set fields of the run."""
         self.run = replace(self.run, **fields)
@@ -87,6 +100,10 @@ class Turn:
         steps = list(self.run.steps)
         steps[at] = replace(steps[at], **fields)
         self.run = replace(self.run, steps=tuple(steps))
+
+    def checkpoint(self, point: Checkpoint) -> None:
+        """Note where the current step can go on."""
+        self.change_step(checkpoint=point, checkpointed=self.now)
 
     def announce(self, step: Step) -> None:
         """Tell live clients about a change that has been made to `step` or to the run."""
@@ -127,11 +144,19 @@ class Turn:
         self.effect(SeekSlot())
 
     def dispatch(self) -> None:
-        """Send the next attempt of the current, waiting step to the board whose slot the run has."""
-        board = self.run.board
+        """Send the next attempt of the current, waiting step to the board whose slot the run has.
+
+        A step whose properties cannot be had fails instead.
+        """
+        board, attempt = self.run.board, self.step.next_attempt
         if board is None:
             raise IllegalTransition("run", "without a board", "dispatch")
-        attempt = self.step.attempt + 1
+        try:
+            assigned_properties(self.run)
+        except BadProperties as error:
+            self.change_step(attempt=attempt, seq=0, board=None)
+            self.fail(StepReason("property", _shortened(str(error))))
+            return
         sent = StepReason("sent", f"Sent to board '{board.name}', which has not begun it yet")
         self.change_step(
             attempt=attempt, seq=0, board=board, dispatched=self.now, accepted=None, asked=None, reason=sent
@@ -167,6 +192,11 @@ class Turn:
         self.change_run(queued=False, waiting_since=None)
         self.give_back_slot()
 
+    def fail(self, reason: StepReason) -> None:
+        """Fail the run with the current step, which is `running` before it fails, whatever it was."""
+        self.begun()
+        self.end("fail", reason=reason)
+
     def pause(self) -> None:
         """Pause at the current step, which is with no board any more."""
         self.change_run(wanted=Wanted.PAUSE, queued=False, waiting_since=None)
@@ -186,3 +216,7 @@ class Turn:
             self.pause()
         else:
             self.dispatch()
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= MAX_REASON else text[: MAX_REASON - 3] + "..."

@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from workties.manifest import Recovery
+from workties.manifest import DeclaredProperty, Recovery
 from workties.messages import Access, Checkpoint, Limits, Program, Property, StepEvent
 
 
@@ -87,9 +87,11 @@ class BoardRef:
 class Step:
     """One step of a run.
 
-    `attempt` numbers the last dispatch (0 = never sent), which went to `board`. While `dispatched` is set, that attempt
-    is with a board. `seq` is the last event of it that was applied. `asked` is when the board was last told to stop or
-    pause it.
+    `attempt` numbers the last dispatch (0 = never sent), which went to `board`; without a board it is the number that
+    the next one gets, because the one before was cut short. While `dispatched` is set, that attempt is with a board.
+    `seq` is the last event of it that was applied. `asked` is when the board was last told to stop or pause it.
+    `former` are names that the step had before in this run; `declared` are the properties that its workty declares.
+    `workty_state` is the program's own state, `checkpointed` when `checkpoint` came.
     """
 
     instance: str
@@ -101,7 +103,9 @@ class Step:
     access: Access = field(default_factory=Access)
     recovery: Recovery = field(default_factory=Recovery)
     labels: tuple[str, ...] = ()
+    declared: tuple[DeclaredProperty, ...] = ()
     properties: tuple[Property, ...] = ()
+    former: tuple[str, ...] = ()
     state: StepState = StepState.INITIAL
     attempt: int = 0
     seq: int = 0
@@ -110,6 +114,8 @@ class Step:
     accepted: datetime | None = None
     asked: datetime | None = None
     checkpoint: Checkpoint | None = None
+    checkpointed: datetime | None = None
+    workty_state: str | None = None
     progress: float | None = None
     output: Mapping[str, Any] | None = None
     reason: StepReason | None = None
@@ -120,6 +126,16 @@ class Step:
     def active(self) -> bool:
         """Whether an attempt is with a board."""
         return self.dispatched is not None
+
+    @property
+    def label(self) -> str:
+        """Its name, or that of its workty, by which later steps may refer to it."""
+        return self.name or self.program.name
+
+    @property
+    def next_attempt(self) -> int:
+        """The number of the next dispatch."""
+        return self.attempt if self.board is None and self.attempt > 0 else self.attempt + 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +170,11 @@ class Run:
     def step(self) -> Step:
         """The current step: the first that is not completed, or the last one."""
         return self.steps[self.current]
+
+    @property
+    def awaits_board(self) -> bool:
+        """Whether its step waits for the board that has the slot, and is away, to come back."""
+        return self.board is not None and self.step.state is StepState.WAITING and not self.step.active
 
     @property
     def languages(self) -> frozenset[str]:
@@ -208,7 +229,22 @@ class StillWaiting:
 
 @dataclass(frozen=True, slots=True)
 class BoardLost:
-    """A board was silent for too long, or left: whatever it ran is lost."""
+    """A board has been `silent` for so many seconds, or (None) does not come back: what it ran is lost."""
+
+    board: str
+    silent: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BoardLeft:
+    """The agent of a board stopped by itself."""
+
+    board: str
+
+
+@dataclass(frozen=True, slots=True)
+class BoardBack:
+    """A board that was away is heard again."""
 
     board: str
 
@@ -249,6 +285,8 @@ RunEvent = (
     | SlotGranted
     | StillWaiting
     | BoardLost
+    | BoardLeft
+    | BoardBack
     | AttemptMissing
     | AnswerOverdue
     | PropertiesChanged
@@ -323,7 +361,20 @@ class Announce:
     finished: datetime | None = None
 
 
-Effect = Dispatch | Instruct | NoteLeaving | ReleaseSlot | SeekSlot | LinkWorkflow | Announce
+@dataclass(frozen=True, slots=True)
+class TellState:
+    """Tell live clients of a state of the program's own, or a checkpoint in it: of each one, in its order."""
+
+    seq: int
+    instance: str
+    state: str
+    attempt: int
+    progress: float
+    workty_state: str
+    checkpoint: bool
+
+
+Effect = Dispatch | Instruct | NoteLeaving | ReleaseSlot | SeekSlot | LinkWorkflow | Announce | TellState
 
 
 @dataclass(frozen=True, slots=True)

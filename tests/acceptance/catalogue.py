@@ -46,6 +46,18 @@ class Writer(Workty):
             self.log(f"line {number} " + "x" * 500)
 """
 
+#: Puts out what it was given, in its type and beside it.
+ECHO = """
+from workties import Workty
+
+class Echo(Workty):
+    states = ("listening", "speaking")
+
+    def on_enter_speaking(self):
+        self.output["said"] = self.properties["say"]
+        self.output["kind"] = type(self.properties["say"]).__name__
+"""
+
 
 def upload_workty(user: User, directory: Path, name: str, code: str) -> None:
     """Add a free template of this name over REST. `directory` is an empty place to pack it in."""
@@ -60,6 +72,7 @@ def add_workty(
     code: str,
     *,
     limits: str = "",
+    more: str = "",
     properties: dict[str, Any] | None = None,
 ) -> None:
     """Add a free template of this name.
@@ -68,9 +81,10 @@ def add_workty(
         directory: an empty place to pack it in.
         code: its `main.py`.
         limits: lines of its manifest's `[limits]`.
+        more: further lines of its manifest.
         properties: names and defaults.
     """
-    data = _packed(directory, name, code, limits)
+    data = _packed(directory, name, code, limits, more)
     database = connect(database_url)
     builtin = database["workties"].find_one({"name": "without-delay"})
     assert builtin is not None
@@ -89,10 +103,11 @@ def add_workty(
     database.client.close()
 
 
-def _packed(directory: Path, name: str, code: str, limits: str = "") -> bytes:
+def _packed(directory: Path, name: str, code: str, limits: str = "", more: str = "") -> bytes:
     place = directory / name
     place.mkdir()
     (place / "main.py").write_text(code)
-    manifest = f'name = "{name}"\nversion = "1"\nlanguage = "python"\nentry = "main.py"\n[limits]\n{limits}\n'
+    head = f'name = "{name}"\nversion = "1"\nlanguage = "python"\nentry = "main.py"\n'
+    manifest = f"{head}{more}\n[limits]\n{limits}\n"
     (place / "workty.toml").write_text(manifest)
     return pack(place)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.catalogue import WRITER, upload_workty
+from tests.acceptance.catalogue import ECHO, WRITER, upload_workty
 from tests.acceptance.user import User, assert_legal
 from tests.servers import waiting
+from tests.servers.stack import ADMIN
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -101,3 +102,29 @@ def test_all_lines_that_steps_write_are_read_in_their_order_and_none_twice(
     tail = user.ask("GET", path)["logTail"]
     assert [(line["instance"], line["text"]) for line in tail] == expected[-20:]
     assert stranger.answer("GET", f"{path}/log").status_code == 404
+
+
+def test_what_a_step_puts_out_arrives_in_a_later_one_and_what_means_nothing_fails_before_it_is_sent(
+    server_url: str, new_user: NewUser, tmp_path: Path
+) -> None:
+    user = new_user(server_url)
+    upload_workty(user, tmp_path, "echo", ECHO)
+    workty = user.workty("echo")
+    user.ask("POST", f"/workties/{workty}/properties", {"property": {"name": "say"}}, login=ADMIN)
+    workflow = user.workflow()
+    user.add_step(workflow, workty, {"say": {"paths": ["/a", "/b"]}}, name="first")
+    user.add_step(workflow, workty, {"say": "${{ steps.first.output.said.paths }}"})
+    user.add_step(workflow, workty, {"say": "${{ steps.first.output.sad }}"})
+    user.run(workflow)
+    last = user.until_run(workflow, "completed", "failed")
+    assert user.states(workflow) == ["completed", "completed", "failed"]
+    steps = user.ask("GET", f"/runs/{last['run']['id']}")["steps"]
+    assert steps[1]["output"] == {"said": ["/a", "/b"], "kind": "list"}
+    assert steps[1]["worktyState"] == "speaking"
+    assert last["run"]["reason"]["code"] == "property"
+    assert "the output of step 'first' has no 'sad'; it has 'said', 'kind'" in last["run"]["reason"]["message"]
+    assert "board" not in steps[2]
+    assert_legal(user.changes(workflow))
+    told = [message["worktyInstance"] for message in user.progress(workflow)]
+    own = [(entry["id"], entry["worktyState"]) for entry in told if "worktyState" in entry]
+    assert own == [(step["_id"], state) for step in steps[:2] for state in ("listening", "speaking")]

@@ -67,6 +67,33 @@ def test_a_killed_agent_goes_on_from_its_journal(
     assert_legal(user.changes(workflow))
 
 
+def test_a_board_that_is_restarted_goes_on_with_a_step_that_waits_for_it(
+    real_stack: RealStack, new_user: NewUser, database_url: str, tmp_path: Path
+) -> None:
+    ledger = tmp_path / "written"
+    real_stack.add_board("one", slots=1)
+    properties = {"path": str(ledger), "entry": "written", "rest": 15}
+    add_workty(database_url, tmp_path, "ledger", LEDGER, more="offline_grace = 300", properties=properties)
+    user = new_user(real_stack.url)
+    workflow = user.workflow("ledger")
+    user.run(workflow)
+    user.until_step(workflow, 0, "running")
+    waiting.until(ledger.exists, seconds=60, what="the step to write", tail=real_stack.tails)
+    _until_checkpointed(database_url, workflow)
+    real_stack.add_board("two", slots=1)
+    real_stack.processes["one"].terminate()
+    user.hears(workflow, lambda change: change["worktyInstance"]["attempt"] == 2, "the step to wait")
+    real_stack.restart("one")
+    user.until_run(workflow, "completed", "failed")
+    assert user.states(workflow) == ["completed"]
+    assert ledger.read_text().splitlines() == ["written"]
+    ran = [change["worktyInstance"] for change in user.changes(workflow) if change["worktyInstance"]["device"]]
+    assert {(step["attempt"], step["device"]["name"]) for step in ran if step["state"] == "running"} == {
+        (1, "one"),
+        (2, "one"),
+    }
+
+
 #: What a program does, its limits, the reason of its failure, and its last line of output.
 MISBEHAVIOUR: list[tuple[str, str, str, str | None]] = [
     ("import sys; print('almost'); sys.exit(3)", "", "exit", "almost"),
@@ -117,7 +144,9 @@ def test_another_board_takes_over_what_a_lost_one_ran(real_stack: RealStack, new
     assert last["run"]["state"] == "completed"
     assert last["worktyInstance"]["attempt"] == 2, (user.changes(workflow), real_stack.tails())
     heir = [change for change in user.changes(workflow) if change["worktyInstance"]["attempt"] == 2]
-    assert {change["worktyInstance"]["device"]["name"] for change in heir} == {"heir"}
+    assert heir[0]["worktyInstance"]["state"] == "waiting"
+    assert heir[0]["worktyInstance"]["reason"]["code"] == "board-lost"
+    assert {change["worktyInstance"]["device"]["name"] for change in heir[1:]} == {"heir"}
 
 
 def test_a_broker_that_dies_and_comes_back_costs_no_attempt(

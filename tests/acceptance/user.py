@@ -68,7 +68,7 @@ class User:
         workflow: str = self.ask("POST", "/workflows", {"name": "a test"})["_id"]
         for step in steps:
             name, values = step if isinstance(step, tuple) else (step, {})
-            self._add(workflow, self.workty(name), values)
+            self.add_step(workflow, self.workty(name), values)
         return workflow
 
     def workty(self, name: str) -> str:
@@ -134,9 +134,10 @@ class User:
             f"step {index} {state}",
         )
 
-    def _add(self, workflow: str, workty: str, values: dict[str, Any]) -> None:
+    def add_step(self, workflow: str, workty: str, values: dict[str, Any], name: str = "") -> None:
+        """A further instance of a workty (its id), with values for its properties."""
         path = f"/workflows/{workflow}/worktiesInstances"
-        instance = self.ask("POST", path, {"worktyId": workty})
+        instance = self.ask("POST", path, {"worktyId": workty, "name": name})
         for entry in instance["propertiesIds"]:
             if entry["name"] in values:
                 value = {"value": values[entry["name"]]}

@@ -88,6 +88,8 @@ def test_a_step_that_waits_says_for_what(ear: Ear) -> None:
                         "propertiesIds": [{"id": "7" * 24, "name": "delay", "value": 1.5}],
                         "attempt": 0,
                         "progress": None,
+                        "worktyState": None,
+                        "checkpointed": None,
                         "reason": told,
                         "device": None,
                     },
@@ -96,6 +98,16 @@ def test_a_step_that_waits_says_for_what(ear: Ear) -> None:
             f"/{ACCOUNT}_workflows",
         )
     ]
+
+
+def test_a_state_of_the_program_is_named_by_the_message_that_tells_it_and_by_no_other(ear: Ear) -> None:
+    announcer = Announcer(ear.emit, lambda change: None)
+    made = ProgressMade(ACCOUNT, WORKFLOW, RUN, 3, INSTANCE, "running", 1, 0.5, "half")
+    announcer.progressed(made)
+    announcer.progressed(replace(made, message="", workty_state="copying", checkpoint=True))
+    plain, entered = (payload["worktyInstance"] for _, payload, _ in ear.heard)
+    assert plain == {"id": INSTANCE, "state": "running", "attempt": 1, "progress": 0.5, "message": "half"}
+    assert entered == plain | {"message": "", "worktyState": "copying", "checkpoint": True}
 
 
 def test_a_step_that_runs_says_where_since_when_and_how_far(ear: Ear) -> None:

@@ -217,6 +217,30 @@ def test_what_this_process_did_not_hear_of_is_read_before_what_comes_next() -> N
     assert stage.heard() == [(CHANGED, 7)]
 
 
+def entered(seq: int, state: str | None, run: str = RUN) -> ProgressMade:
+    return ProgressMade(ACCOUNT, WORKFLOW, run, seq, INSTANCE, "running", 1, 0.5, "", state, True)
+
+
+def test_states_of_a_program_come_after_the_change_they_name_and_none_is_left_out_while_a_client_catches_up() -> None:
+    stage = Stage()
+    stage.happens()
+    stage.follow(1, 0)
+    stage.happens()
+
+    def tell(made: ProgressMade) -> None:
+        stage.hub.deliver(PROGRESS, payloads.progressed(made), NAMESPACE)
+
+    for state in ("copying", "checking", None):
+        tell(entered(2, state))
+    assert stage.heard() == []
+    stage.catch_up()
+    tell(entered(2, "resting"))
+    stage.deliver(stage.happens())
+    tell(entered(2, "long over"))
+    number = (2, None)
+    assert stage.heard() == [(CHANGED, 2), *[(PROGRESS, number)] * 3, (CHANGED, 3)]
+
+
 def test_after_the_broker_was_away_followers_get_what_was_told_meanwhile() -> None:
     stage = Stage()
     stage.happens()

@@ -106,3 +106,17 @@ def test_many_changes_of_one_size_of_progress_count_their_bytes_once() -> None:
         outbox.put(LivePacket("x" * (MAX_BYTES // 2), "a"))
     assert len(sent(outbox)) == 1
     assert outbox.wait_for_room(0)
+
+
+def test_a_kept_message_is_never_replaced_and_never_overtaken() -> None:
+    outbox = Outbox()
+    outbox.put(LivePacket("30 %", "a"))
+    outbox.put(LivePacket("35 %", "a"))
+    outbox.put(LivePacket("copying", "a", kept=True))
+    outbox.put(LivePacket("checking", "a", kept=True))
+    outbox.put(LivePacket("40 %", "a"))
+    outbox.put(LivePacket("45 %", "a"))
+    assert sent(outbox) == ["35 %", "copying", "checking", "45 %"]
+    outbox.put(LivePacket("50 %", "a"))
+    outbox.put(LivePacket("55 %", "a"))
+    assert sent(outbox) == ["55 %"]

@@ -165,6 +165,8 @@ def test_a_new_instance_is_told_with_its_workflow(world: Any, ann: Any, heard: E
         "propertiesIds": properties,
         "attempt": 0,
         "progress": None,
+        "worktyState": None,
+        "checkpointed": None,
         "reason": None,
         "device": None,
     }

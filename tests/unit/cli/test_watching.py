@@ -24,6 +24,8 @@ EVENTS: list[Event] = [
     changed("waiting", "waiting", Reason("no-slot", "all are busy"), attempt=2),
     changed("running"),
     Progress("r", 1, "s", 1, 0.5, "half"),
+    Progress("r", 1, "s", 1, 0.5, "", "baking\x07", True),
+    Progress("r", 1, "s", 1, 0.5, "", "baking\x07", True),
     LogLines("r", 1, "s", EVIL, 1, (LogLine("", "stdout", "crumbs\r\x1b]0;x\x07\n"),), dropped=3),
     Connection(live=False),
     Connection(live=True),
@@ -44,6 +46,7 @@ def test_lines_tell_every_change_and_nothing_that_a_terminal_obeys(capsys: pytes
     assert printed.out.splitlines() == [
         f"{name}: waiting (attempt 2): all are busy",
         rf"{name}: running on kitchen\x07",
+        rf"{name}: in state 'baking\x07'",
         rf"{name}: failed: ended with \x1b7",
         f"{name} | oh\tno\\x1b[2J",
     ]
@@ -67,7 +70,8 @@ def test_programs_get_an_object_a_line(capsys: pytest.CaptureFixture[str]) -> No
     watch(EVENTS, JsonLines())
     printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     kinds = [event["event"] for event in printed]
-    assert kinds == ["step", "step", "step", "progress", "log", "connection", "connection", "step"]
+    assert kinds == ["step", "step", "step", *["progress"] * 3, "log", "connection", "connection", "step"]
+    assert [event["workty_state"] for event in printed[3:6]] == [None, "baking\x07", "baking\x07"]
     assert printed[0]["step"]["name"] == EVIL
     assert printed[-1]["step"]["reason"]["return_code"] == 1
 
@@ -81,6 +85,11 @@ def test_bars_show_each_step_within_the_width_and_obey_no_name(width: int) -> No
     assert r"ended with \x1b7" in printed.replace("\n", "")
     for escape in ("\x1b[2J", "\x1b7", "\x1b]0;", "\x07"):
         assert escape not in printed
+
+
+def test_bars_show_the_state_of_the_program_where_there_is_room() -> None:
+    assert r"baking\x07" in shown_on_terminal(120)
+    assert "baking" not in shown_on_terminal(80)
 
 
 def test_bars_print_what_steps_write_above_them() -> None:

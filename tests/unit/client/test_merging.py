@@ -155,3 +155,20 @@ def test_no_more_is_held_back_than_the_limit() -> None:
     merging.await_replay()
     assert not merging.go_on()
     assert not merging.gap
+
+
+def entered(seq: int, state: str) -> Progress:
+    return Progress(RUN, seq, "s", 1, 0.5, "", workty_state=state)
+
+
+def test_states_of_a_program_wait_for_the_change_they_belong_to_and_none_is_left_out() -> None:
+    merging = merger(live=False)
+    assert merging.hear(entered(1, "early")) == []
+    assert merging.hear(change(1)) == [change(1), entered(1, "early")]
+    assert merging.hear(entered(1, "copying")) == [entered(1, "copying")]
+    assert merging.hear(progress(1)) == []
+    merging.go_on()
+    assert merging.hear(entered(3, "checking")) == []
+    assert merging.hear(change(3)) == []
+    assert merging.hear(change(2)) == [change(2), change(3), entered(3, "checking")]
+    assert merging.hear(entered(2, "late")) == []

@@ -52,6 +52,14 @@ def test_an_event_is_acknowledged_after_it_was_applied(setting: Setting) -> None
     assert delivery.fate == "acknowledged"
 
 
+def test_what_a_board_says_of_its_steps_counts_before_its_goodbye(setting: Setting) -> None:
+    workflow, event = setting.running()
+    goodbye = setting.sent(setting.world.bye(setting.board))
+    assert setting.handler.apply([goodbye, setting.sent(event)])
+    assert setting.world.states(workflow) == ["completed"]
+    assert goodbye.fate == "acknowledged"
+
+
 @pytest.mark.parametrize("user_id", [None, "somebody-else"])
 def test_a_message_that_the_broker_does_not_vouch_for_is_kept_aside(setting: Setting, user_id: str | None) -> None:
     workflow, event = setting.running()

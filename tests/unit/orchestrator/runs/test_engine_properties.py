@@ -27,7 +27,15 @@ class Storm(RuleBasedStateMachine):
         self.world = World()
         self.models = [self.world.board(slots=1), self.world.board(slots=2)]
         accounts = ["0" * 23 + "1", "0" * 23 + "1", "0" * 23 + "2"]
-        self.workflows = [self.world.workflow(steps=2, account=account) for account in accounts]
+        recoveries: list[dict[str, Any]] = [
+            {},
+            {"on_interrupt": "fail", "offline_grace": 30},
+            {"resumable": False, "offline_grace": 60},
+        ]
+        self.workflows = [
+            self.world.workflow(steps=2, account=account, recovery=recovery)
+            for account, recovery in zip(accounts, recoveries, strict=True)
+        ]
         self.told = 0
         self.seen: dict[tuple[str, int], Any] = {}
 
@@ -82,6 +90,14 @@ class Storm(RuleBasedStateMachine):
     @rule(pick=picks)
     def reboot(self, pick: int) -> None:
         self.attempt(self.world.reboot, self.models[pick % 2])
+
+    @rule(pick=picks)
+    def leave(self, pick: int) -> None:
+        """The agent stops by itself: all that it runs is interrupted, and the events may be late or overtaken."""
+        board = self.models[pick % 2]
+        for key in list(board.journal):
+            self.world.say(board, key, m.Interrupted, reason=m.Reason("agent-stop", ""))
+        self.attempt(lambda: self.world.core.fleet.heard(self.world.bye(board)))
 
     # --- the wire: any order, any number of times
 

@@ -110,11 +110,14 @@ class World:
 
     # --- what clients do
 
-    def workflow(self, steps: int = 2, account: str = ACCOUNT, language: str = "python") -> ObjectId:
+    def workflow(
+        self, steps: int = 2, account: str = ACCOUNT, language: str = "python", **package_fields: Any
+    ) -> ObjectId:
+        """A workflow of so many steps, of a workty whose stored package has these further fields."""
         workty = ObjectId()
         package = {
             "sha256": "a" * 64, "size": 1, "entry": "main.py", "language": language,
-            "version": "1", "labels": [], "limits": {},
+            "version": "1", "labels": [], "limits": {}, **package_fields,
         }  # fmt: skip
         self.database["workties"].insert_one(
             {"_id": workty, "name": "w", "package": package, "entryPointModuleFileName": "main.py"}
