@@ -191,12 +191,13 @@ class Runner:
         key = key_of(assignment)
         directory = self._input_file(key).parent
         try:
+            state = assignment.checkpoint.state if assignment.checkpoint else ""
             launch = self._prepare(assignment, directory, orders)
             if orders.stop or orders.pause:
                 raise Cancelled
             process = StepProcess(launch)
             try:
-                return Supervisor(process, orders, reporter, assignment.limits).run()
+                return Supervisor(process, orders, reporter, assignment.limits, state).run()
             finally:
                 process.close()
         finally:
