@@ -20,6 +20,8 @@ from workties.messages import LAST_OUTPUT_LINES, Checkpoint, Limits, Reason
 from workties.protocol import CheckpointLine, LogText, OutputLine, PausedLine, ProgressLine, StateLine, parse_line
 
 _READ = 64 * 1024
+#: Lines in which the reason of an end is looked for: Node's last words are followed by a long list of addresses.
+_LAST_WORDS = 100
 
 
 class Listener(Protocol):
@@ -52,6 +54,7 @@ class Supervisor:
         orders: Orders,
         listener: Listener,
         limits: Limits,
+        *,
         state: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -63,7 +66,7 @@ class Supervisor:
         self._ending: Ending | None = None
         self._pause_asked = self._paused = False
         self._bytes = 0
-        self._last: deque[str] = deque(maxlen=LAST_OUTPUT_LINES)
+        self._last: deque[str] = deque(maxlen=_LAST_WORDS)
         self._output: dict[str, Any] = {}
         self._text = {stream: LineSplitter(MAX_LINE, cut=True) for stream in ("stdout", "stderr")}
         self._lines = LineSplitter(MAX_LINE_BYTES, cut=False)
@@ -79,14 +82,14 @@ class Supervisor:
                 self._keep_limits()
         found = self._process.reap()
         self._read_rest()
-        last_output = tuple(self._last)
-        ending = judge(found, self._ending, paused=self._paused, last_output=last_output, limits=self._limits)
+        words = tuple(self._last)
+        ending = judge(found, self._ending, paused=self._paused, last_output=words, limits=self._limits)
         return Outcome(
             exit=found,
             reason=ending.reason if ending else None,
             failed=bool(ending and ending.failed),
             output=self._output,
-            last_output=last_output,
+            last_output=words[-LAST_OUTPUT_LINES:],
         )
 
     def _readers(self) -> dict[int, Callable[[], bytes | None]]:

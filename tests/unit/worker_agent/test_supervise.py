@@ -13,7 +13,7 @@ import pytest
 
 from worker_agent.orders import Orders, Stop
 from worker_agent.outcome import Outcome
-from worker_agent.process import Launch, StepProcess, command, kill_started_with
+from worker_agent.process import Launch, StepProcess, kill_started_with
 from worker_agent.supervise import Supervisor
 from workties.messages import Checkpoint, Limits, Reason
 
@@ -71,7 +71,7 @@ class Stage:
         )
         process = StepProcess(launch)
         try:
-            return Supervisor(process, self.orders, self.ears, found, state).run()
+            return Supervisor(process, self.orders, self.ears, found, state=state).run()
         finally:
             process.close()
 
@@ -324,18 +324,3 @@ def test_a_program_that_cannot_be_started_leaves_no_descriptors(tmp_path: Path) 
     with pytest.raises(FileNotFoundError):
         StepProcess(launch)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
-
-
-@pytest.mark.parametrize(
-    ("language", "entry", "expected"),
-    [
-        ("python", "top/main.py", ("py", "-P", "-m", "workties.launch", "/p/top/main.py")),
-        ("nodejs", "app.js", ("node", "/p/app.js")),
-        ("java", "app.jar", ("java", "-jar", "/p/app.jar")),
-        ("java", "App.java", ("java", "/p/App.java")),
-        ("executable", "bin/run", ("/p/bin/run",)),
-    ],
-)
-def test_each_language_has_its_command(language: str, entry: str, expected: tuple[str, ...]) -> None:
-    runtimes = {"python": "py", "nodejs": "node", "java": "java", "executable": ""}
-    assert command(language, entry, Path("/p"), runtimes) == expected
