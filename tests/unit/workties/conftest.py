@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -14,11 +14,14 @@ from typing import Any
 
 import pytest
 
+from worker_agent.commands import command, make_executable
+from worker_agent.heartbeat import find_runtimes
 from workties import bounds, protocol
 from workties.messages import Checkpoint
 from workties.protocol import Line, StateLine, parse_line
 
 ROOT = Path(__file__).parents[3]
+LANGUAGES = {".py": "python", ".js": "nodejs", ".sh": "executable", ".java": "java", ".class": "java", ".jar": "java"}
 
 
 class Program:
@@ -37,6 +40,7 @@ class Program:
                 env={
                     "PATH": os.environ["PATH"],
                     "LANG": "C.UTF-8",
+                    "TMPDIR": str(folder),
                     "PYTHONPATH": str(ROOT),
                     bounds.EVENTS_FD: str(theirs),
                     bounds.CONTROL_FD: str(mine),
@@ -80,22 +84,25 @@ Start = Callable[..., Program]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """start(source or path, properties=..., checkpoint=...): a Python program through the launcher, else by Node."""
+    """start(source or path, properties=..., checkpoint=...): a program in Python, or of the language of its suffix."""
     with ExitStack() as stack:
 
         def begin(code: str | Path, *, checkpoint: Checkpoint | None = None, **properties: Any) -> Program:
             if isinstance(code, str):
                 (tmp_path / "main.py").write_text(code)
                 code = tmp_path / "main.py"
-            launcher = [sys.executable, "-P", "-m", "workties.launch"] if code.suffix == ".py" else ["node"]
+            language = LANGUAGES[code.suffix]
+            if language == "executable":
+                make_executable(code, code.name, platform.machine())
             given = {
                 "properties": properties,
                 "checkpoint": asdict(checkpoint) if checkpoint else None,
                 "attempt": 1,
                 "entry": code.name,
                 "workty": "tested",
+                "board": "board-01",
             }
-            return Program([*launcher, str(code)], given, tmp_path, stack)
+            return Program(list(command(language, code.name, code.parent, find_runtimes())), given, tmp_path, stack)
 
         yield begin
 
