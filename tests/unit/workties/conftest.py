@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -17,6 +19,7 @@ import pytest
 from worker_agent.commands import command, make_executable
 from worker_agent.heartbeat import find_runtimes
 from workties import bounds, protocol
+from workties.helpers import helper_file
 from workties.messages import Checkpoint
 from workties.protocol import Line, StateLine, parse_line
 
@@ -40,7 +43,7 @@ class Program:
                 env={
                     "PATH": os.environ["PATH"],
                     "LANG": "C.UTF-8",
-                    "TMPDIR": str(folder),
+                    "TMPDIR": tempfile.mkdtemp(dir=folder),
                     "PYTHONPATH": str(ROOT),
                     bounds.EVENTS_FD: str(theirs),
                     bounds.CONTROL_FD: str(mine),
@@ -111,3 +114,39 @@ def start(tmp_path: Path) -> Iterator[Start]:
 def states() -> Callable[[list[Line]], list[str]]:
     """The states among some lines, in order."""
     return lambda lines: [line.state for line in lines if isinstance(line, StateLine)]
+
+
+@pytest.fixture
+def nodejs(tmp_path: Path) -> Callable[[str], Path]:
+    """nodejs(code): the entry point of a program with the helper library beside it."""
+
+    def make(code: str) -> Path:
+        if shutil.which("node") is None:
+            pytest.fail("this test runs NodeJS: install nodejs 18 or newer", pytrace=False)
+        shutil.copy(str(helper_file("nodejs")), tmp_path)
+        (tmp_path / "main.js").write_text(code)
+        return tmp_path / "main.js"
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def java(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """java(code): the class Main of a program with the helper library, compiled once."""
+    compiled: dict[str, Path] = {}
+
+    def make(code: str) -> Path:
+        if code not in compiled:
+            compiled[code] = _compile(code, tmp_path_factory.mktemp("java"))
+        return compiled[code]
+
+    return make
+
+
+def _compile(code: str, folder: Path) -> Path:
+    if shutil.which("javac") is None:
+        pytest.fail("this test compiles Java: install default-jdk-headless", pytrace=False)
+    (folder / "Main.java").write_text(code)
+    sources = [str(folder / "Main.java"), str(helper_file("java"))]
+    subprocess.run(["javac", "--release", "11", "-Xlint:all", "-Werror", "-d", str(folder), *sources], check=True)
+    return folder / "Main.class"

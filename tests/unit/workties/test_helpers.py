@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -102,42 +100,6 @@ public class Main extends Workty {
 }
 """,
 }
-
-
-def compile_java(code: str, folder: Path) -> Path:
-    if shutil.which("javac") is None:
-        pytest.fail("this test compiles Java: install default-jdk-headless", pytrace=False)
-    (folder / "Main.java").write_text(code)
-    sources = [str(folder / "Main.java"), str(helper_file("java"))]
-    subprocess.run(["javac", "--release", "11", "-Xlint:all", "-Werror", "-d", str(folder), *sources], check=True)
-    return folder / "Main.class"
-
-
-@pytest.fixture(scope="session")
-def java(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The main class of a program with the helper, compiled once."""
-    compiled: dict[str, Path] = {}
-
-    def make(code: str) -> Path:
-        if code not in compiled:
-            compiled[code] = compile_java(code, tmp_path_factory.mktemp("java"))
-        return compiled[code]
-
-    return make
-
-
-@pytest.fixture
-def nodejs(tmp_path: Path) -> Callable[[str], Path]:
-    """The entry point of a program with the helper."""
-
-    def make(code: str) -> Path:
-        if shutil.which("node") is None:
-            pytest.fail("this test runs NodeJS: install nodejs 18 or newer", pytrace=False)
-        shutil.copy(str(helper_file("nodejs")), tmp_path)
-        (tmp_path / "main.js").write_text(code)
-        return tmp_path / "main.js"
-
-    return make
 
 
 @pytest.fixture(params=["nodejs", "java"])
