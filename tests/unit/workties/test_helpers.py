@@ -148,6 +148,24 @@ def test_a_handler_chooses_another_way_by_naming_a_trigger(nodejs: Callable[[str
     assert [line.state for line in lines if isinstance(line, StateLine)] == ["listing", "finishing"]
 
 
+def test_states_can_be_entered_again_from_any_of_them_and_another_one_can_be_the_first(
+    nodejs: Callable[[str], Path], start: Start, states: States
+) -> None:
+    code = """
+    const { run } = require("./workty.js");
+    const turn = (step) => {
+      step.memory.turns = (step.memory.turns ?? 0) + 1;
+      return step.memory.turns < 3 ? "again" : "next";
+    };
+    run({
+      states: { resting: null, turning: turn, done: null },
+      transitions: [{ trigger: "again", source: "*", dest: "=" }],
+      initial: "turning",
+    });
+    """
+    assert states(start(nodejs(code)).lines()) == ["turning", "turning", "turning", "done"]
+
+
 def test_the_end_of_the_agent_is_a_pause_too(nodejs: Callable[[str], Path], start: Start) -> None:
     running = start(nodejs(NODEJS), files=2, rest=3600)
     running.until(lambda line: isinstance(line, ProgressLine))
