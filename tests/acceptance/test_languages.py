@@ -1,4 +1,4 @@
-"""The same workty in each language, run by one board."""
+"""The same workty in each language, run by one board and watched live."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,6 +84,8 @@ say '{"type":"state","state":"finishing","memory":{"half":true}}'
 say '{"type":"output","output":{"half":true}}'
 """
 
+STATES = ["preparing", "working", "working", "finishing"]
+
 
 def write_jar(directory: Path) -> None:
     """Compile the workty with its helper library as its author would."""
@@ -125,6 +128,16 @@ def upload(user: User, language: str, directory: Path) -> str:
     return name
 
 
+def assert_seen_live(user: User, workflow: str, step: dict[str, Any]) -> None:
+    """Every state and checkpoint of the step was told, in order, and its last state is in the run."""
+    told = [message["worktyInstance"] for message in user.progress(workflow)]
+    own = [entry for entry in told if entry["id"] == step["_id"]]
+    assert [(entry["worktyState"], entry["checkpoint"]) for entry in own if "worktyState" in entry] == [
+        (state, True) for state in STATES
+    ]
+    assert step["worktyState"] == STATES[-1]
+
+
 def test_a_workty_is_the_same_in_every_language(real_stack: RealStack, new_user: NewUser, tmp_path: Path) -> None:
     real_stack.add_board("one", slots=1)
     user = new_user(real_stack.url)
@@ -135,3 +148,5 @@ def test_a_workty_is_the_same_in_every_language(real_stack: RealStack, new_user:
     assert user.states(workflow) == ["completed"] * 4, (last, real_stack.tails())
     steps = user.ask("GET", f"/runs/{last['run']['id']}")["steps"]
     assert [step["output"] for step in steps] == [{"half": True}] * 4
+    for step in steps:
+        assert_seen_live(user, workflow, step)
