@@ -27,7 +27,7 @@ lint: install  ## Style, formatting, and which layer imports which
 types: install  ## Type check
 	$(BIN)/mypy
 
-test: install  ## All tests; installs RabbitMQ, mongod's library and NodeJS where they are missing
+test: install  ## All tests; installs RabbitMQ, mongod's library, NodeJS and Java where they are missing
 	./tests/setup.sh servers
 	./tests/setup.sh node $(VENV)
 	$(BIN)/pytest -n $(WORKERS) $(ARGS)

@@ -56,6 +56,8 @@ install_servers() {
         apt_install libcurl4 || fail "mongod needs libcurl. Install it: apt-get install libcurl4"
     fi
     has node || apt_install nodejs || fail "tests of NodeJS workties need node. Install it: apt-get install nodejs"
+    has javac || apt_install default-jdk-headless ||
+        fail "tests of Java workties need a JDK. Install it: apt-get install default-jdk-headless"
 }
 
 # What web clients use, for tests under node. Where npm is missing it comes from a package of Python, which is smaller

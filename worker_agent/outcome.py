@@ -10,7 +10,13 @@ from worker_agent.process import Exit
 from workties.messages import Limits, Reason
 
 #: Last words of programs that had no memory left: Python, Node, Java, the C++ library.
-_OUT_OF_MEMORY = ("MemoryError", "JavaScript heap out of memory", "java.lang.OutOfMemoryError", "std::bad_alloc")
+_OUT_OF_MEMORY = (
+    "MemoryError",
+    "JavaScript heap out of memory",
+    "java.lang.OutOfMemoryError",
+    "insufficient memory for the Java Runtime",
+    "std::bad_alloc",
+)
 
 
 @dataclass(frozen=True, slots=True)

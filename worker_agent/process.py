@@ -13,7 +13,7 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -50,20 +50,6 @@ class Exit:
 
     return_code: int
     usage: Usage
-
-
-def command(language: str, entry: str, package: Path, runtimes: Mapping[str, str]) -> tuple[str, ...]:
-    """The command for the entry point `entry` of the package unpacked at `package`."""
-    path = str(package / entry)
-    match language:
-        case "python":
-            return (runtimes[language], "-P", "-m", "workties.launch", path)
-        case "java" if entry.endswith(".jar"):
-            return (runtimes[language], "-jar", path)
-        case "executable":
-            return (path,)
-        case _:
-            return (runtimes[language], path)
 
 
 class StepProcess:
@@ -209,6 +195,8 @@ def _pipe(undo: contextlib.ExitStack) -> tuple[int, int]:
     ends = os.pipe()
     for fd in ends:
         undo.callback(os.close, fd)
+        # Shells and Java open it anew as /dev/fd/N, which an account other than the agent's needs the mode for.
+        os.fchmod(fd, 0o666)
     return ends
 
 

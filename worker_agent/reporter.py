@@ -49,7 +49,7 @@ class Reporter:
         self._dropped = 0
 
     def state(self, checkpoint: Checkpoint) -> None:
-        """The step entered a state; from here it can go on."""
+        """The step entered a state, or made a checkpoint within it; from here it can go on."""
         draft = partial(StateReported, state=checkpoint.state, checkpoint=checkpoint)
         self._journal.report(self._key, *self._take_lines(), draft, checkpoint=checkpoint)
 

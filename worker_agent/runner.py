@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import platform
 import shutil
 import threading
 from collections.abc import Callable, Mapping
@@ -16,12 +17,13 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from worker_agent.commands import command, make_executable
 from worker_agent.errors import Cancelled, JournalUnavailable, PackageUnavailable
 from worker_agent.journal import Journal
 from worker_agent.orders import Orders, Stop
 from worker_agent.outcome import Outcome
 from worker_agent.packages import Packages
-from worker_agent.process import Launch, StepProcess, command, kill_started_with, tasks_of_account
+from worker_agent.process import Launch, StepProcess, kill_started_with, tasks_of_account
 from worker_agent.publisher import Publisher
 from worker_agent.records import Key, key_of
 from worker_agent.reporter import Reporter
@@ -191,12 +193,13 @@ class Runner:
         key = key_of(assignment)
         directory = self._input_file(key).parent
         try:
+            state = assignment.checkpoint.state if assignment.checkpoint else ""
             launch = self._prepare(assignment, directory, orders)
             if orders.stop or orders.pause:
                 raise Cancelled
             process = StepProcess(launch)
             try:
-                return Supervisor(process, orders, reporter, assignment.limits).run()
+                return Supervisor(process, orders, reporter, assignment.limits, state=state).run()
             finally:
                 process.close()
         finally:
@@ -213,10 +216,12 @@ class Runner:
         found = (package / entry).resolve()
         if not entry or not found.is_relative_to(root) or not found.is_file():
             raise BadPackage(f"The package has no file '{entry}', which is the entry point. Check the workty's entry")
+        if assignment.workty.language == "executable":
+            make_executable(found, entry, platform.machine())
         input_file = self._input_file(key_of(assignment))
         input_file.write_bytes(step_input(assignment))
         return Launch(
-            command=command(assignment.workty.language, entry, package, self._runtimes),
+            command=command(assignment.workty.language, entry, package, self._runtimes, assignment.limits.memory),
             package=package,
             home=home,
             input_file=input_file,

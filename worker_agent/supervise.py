@@ -17,16 +17,18 @@ from workties import checks
 from workties.bounds import MAX_LINE, MAX_LINE_BYTES, MAX_STATE_BYTES
 from workties.errors import BadMessage
 from workties.messages import LAST_OUTPUT_LINES, Checkpoint, Limits, Reason
-from workties.protocol import LogText, OutputLine, PausedLine, ProgressLine, StateLine, parse_line
+from workties.protocol import CheckpointLine, LogText, OutputLine, PausedLine, ProgressLine, StateLine, parse_line
 
 _READ = 64 * 1024
+#: Lines in which the reason of an end is looked for: Node's last words are followed by a long list of addresses.
+_LAST_WORDS = 100
 
 
 class Listener(Protocol):
     """Who wants to know what a step does."""
 
     def state(self, checkpoint: Checkpoint) -> None:
-        """It entered a state; from here it can go on."""
+        """It entered a state, or made a checkpoint within it; from here it can go on."""
 
     def progress(self, progress: float, message: str) -> None:
         """It is this far."""
@@ -42,6 +44,7 @@ class Supervisor:
     """Watches `process` under `limits`, tells `listener`, follows `orders`.
 
     Args:
+        state: the state of the checkpoint that it goes on from, empty without one.
         clock: seconds that only grow.
     """
 
@@ -51,16 +54,19 @@ class Supervisor:
         orders: Orders,
         listener: Listener,
         limits: Limits,
+        *,
+        state: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._process, self._orders, self._listener, self._limits = process, orders, listener, limits
+        self._state = state
         self._clock = clock
         self._wall_until = clock() + limits.wall
         self._kill_at: float | None = None
         self._ending: Ending | None = None
         self._pause_asked = self._paused = False
         self._bytes = 0
-        self._last: deque[str] = deque(maxlen=LAST_OUTPUT_LINES)
+        self._last: deque[str] = deque(maxlen=_LAST_WORDS)
         self._output: dict[str, Any] = {}
         self._text = {stream: LineSplitter(MAX_LINE, cut=True) for stream in ("stdout", "stderr")}
         self._lines = LineSplitter(MAX_LINE_BYTES, cut=False)
@@ -76,14 +82,14 @@ class Supervisor:
                 self._keep_limits()
         found = self._process.reap()
         self._read_rest()
-        last_output = tuple(self._last)
-        ending = judge(found, self._ending, paused=self._paused, last_output=last_output, limits=self._limits)
+        words = tuple(self._last)
+        ending = judge(found, self._ending, paused=self._paused, last_output=words, limits=self._limits)
         return Outcome(
             exit=found,
             reason=ending.reason if ending else None,
             failed=bool(ending and ending.failed),
             output=self._output,
-            last_output=last_output,
+            last_output=words[-LAST_OUTPUT_LINES:],
         )
 
     def _readers(self) -> dict[int, Callable[[], bytes | None]]:
@@ -198,7 +204,10 @@ class Supervisor:
     def _obey(self, line: bytes) -> None:
         match parse_line(line):
             case StateLine(state, memory):
+                self._state = state
                 self._listener.state(Checkpoint(state, memory))
+            case CheckpointLine(memory):
+                self._listener.state(Checkpoint(self._known_state(), memory))
             case ProgressLine(progress, message):
                 self._listener.progress(progress, message)
             case LogText(text):
@@ -209,6 +218,12 @@ class Supervisor:
                 self._output = checks.plain(merged, "output", limit=MAX_STATE_BYTES)
             case PausedLine():
                 self._paused = self._pause_asked
+
+    def _known_state(self) -> str:
+        """The state that the program is in. Raises `BadMessage` if it has not said so."""
+        if not self._state:
+            raise BadMessage('checkpoint: expected a state before it; send {"type":"state","state":"..."} first')
+        return self._state
 
 
 def _read(fd: int) -> bytes | None:

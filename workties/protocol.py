@@ -32,6 +32,13 @@ class StateLine:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckpointLine:
+    """A checkpoint within the state that the program is in, with `memory` as of a state."""
+
+    memory: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class ProgressLine:
     """How far the step is, 0 to 1, and a few words about it."""
 
@@ -58,7 +65,7 @@ class PausedLine:
     """A pause was asked, the last checkpoint stands, and the program now ends with exit code 0."""
 
 
-Line = StateLine | ProgressLine | LogText | OutputLine | PausedLine
+Line = StateLine | CheckpointLine | ProgressLine | LogText | OutputLine | PausedLine
 
 
 def parse_line(line: bytes) -> Line:
@@ -72,8 +79,9 @@ def parse_line(line: bytes) -> Line:
     body = _object(line)
     match body.get("type"):
         case "state":
-            memory = {} if body.get("memory") is None else _values(body, "memory")
-            return StateLine(checks.text(body, "state"), memory)
+            return StateLine(checks.text(body, "state"), _memory(body))
+        case "checkpoint":
+            return CheckpointLine(_memory(body))
         case "progress":
             progress = checks.number(body, "progress", least=-1e18)
             return ProgressLine(min(max(progress, 0.0), 1.0), _cut(body, "message", MAX_PROGRESS_MESSAGE))
@@ -84,7 +92,7 @@ def parse_line(line: bytes) -> Line:
         case "paused":
             return PausedLine()
         case other:
-            raise checks.wrong("type", "one of log, output, paused, progress, state", other)
+            raise checks.wrong("type", "one of checkpoint, log, output, paused, progress, state", other)
 
 
 def step_input(assignment: Assignment) -> bytes:
@@ -113,6 +121,11 @@ def _object(line: bytes) -> Body:
     if not isinstance(found, Mapping):
         raise BadMessage(f"expected a JSON object, got {type(found).__name__}")
     return found
+
+
+def _memory(body: Body) -> dict[str, Any]:
+    """What to remember, nothing if absent."""
+    return {} if body.get("memory") is None else _values(body, "memory")
 
 
 def _values(body: Body, name: str) -> dict[str, Any]:

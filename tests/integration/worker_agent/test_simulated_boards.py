@@ -95,6 +95,21 @@ def test_a_node_workty_runs_as_a_python_one_does(server: Any, start: Start) -> N
     assert server.hear_final(sent)["kind"] == "completed"
 
 
+def test_a_script_need_not_be_a_program_in_its_zip_and_its_checkpoint_is_of_the_last_state_that_it_told(
+    server: Any, start: Start, plain: Callable[[str], bytes]
+) -> None:
+    start(server.settings("board-01"))
+    script = """#!/bin/sh
+echo '{"type":"checkpoint","memory":{"line":2}}' >"/dev/fd/$WORKTY_EVENTS_FD"
+"""
+    workty = {"id": "w", "name": "n", "version": "1", "language": "executable", "entry": "main.py"}
+    sent = server.assign("board-01", plain(script), workty=workty, checkpoint={"state": "reading", "memory": {}})
+    final = server.hear_final(sent)
+    assert final["kind"] == "completed", final
+    told = [event["checkpoint"] for event in server.events(sent) if event["kind"] == "state"]
+    assert told[-1] == {"state": "reading", "memory": {"line": 2}}
+
+
 def test_a_failed_program_is_told_with_its_last_words(server: Any, start: Start, plain: Callable[[str], bytes]) -> None:
     start(server.settings("board-01"))
     sent = server.assign("board-01", plain("print('so far')\nraise SystemExit(3)"))

@@ -13,7 +13,7 @@ import pytest
 
 from worker_agent.orders import Orders, Stop
 from worker_agent.outcome import Outcome
-from worker_agent.process import Launch, StepProcess, command, kill_started_with
+from worker_agent.process import Launch, StepProcess, kill_started_with
 from worker_agent.supervise import Supervisor
 from workties.messages import Checkpoint, Limits, Reason
 
@@ -56,7 +56,7 @@ class Stage:
         self.ears = Ears()
         self.orders = Orders()
 
-    def run(self, script: str, **limits: float) -> Outcome:
+    def run(self, script: str, state: str = "", **limits: float) -> Outcome:
         (self.directory / "main.py").write_text(SPEAK + script)
         home = self.directory / "home"
         home.mkdir()
@@ -71,7 +71,7 @@ class Stage:
         )
         process = StepProcess(launch)
         try:
-            return Supervisor(process, self.orders, self.ears, found).run()
+            return Supervisor(process, self.orders, self.ears, found, state=state).run()
         finally:
             process.close()
 
@@ -138,6 +138,27 @@ print("hello")
     assert outcome.exit.usage.wall > 0
     assert outcome.exit.usage.cpu > 0
     assert outcome.exit.usage.memory > 1_000_000
+
+
+def test_a_checkpoint_is_one_of_the_state_that_the_program_is_in(stage: Stage) -> None:
+    outcome = stage.run(
+        """
+say(type="checkpoint", memory={"done": 2})
+say(type="state", state="two")
+say(type="checkpoint", memory={"done": 3})
+""",
+        state="one",
+    )
+    assert code(outcome) is None
+    assert stage.ears.states == [Checkpoint("one", {"done": 2}), Checkpoint("two"), Checkpoint("two", {"done": 3})]
+
+
+def test_a_checkpoint_of_no_state_fails_with_what_to_send_first(stage: Stage) -> None:
+    outcome = stage.run("say(type='checkpoint')\ntime.sleep(60)")
+    assert code(outcome) == "crash"
+    assert outcome.reason
+    assert 'checkpoint: expected a state before it; send {"type":"state"' in outcome.reason.message
+    assert stage.ears.states == []
 
 
 def test_another_exit_code_fails_and_keeps_the_last_lines(stage: Stage) -> None:
@@ -303,18 +324,3 @@ def test_a_program_that_cannot_be_started_leaves_no_descriptors(tmp_path: Path) 
     with pytest.raises(FileNotFoundError):
         StepProcess(launch)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
-
-
-@pytest.mark.parametrize(
-    ("language", "entry", "expected"),
-    [
-        ("python", "top/main.py", ("py", "-P", "-m", "workties.launch", "/p/top/main.py")),
-        ("nodejs", "app.js", ("node", "/p/app.js")),
-        ("java", "app.jar", ("java", "-jar", "/p/app.jar")),
-        ("java", "App.java", ("java", "/p/App.java")),
-        ("executable", "bin/run", ("/p/bin/run",)),
-    ],
-)
-def test_each_language_has_its_command(language: str, entry: str, expected: tuple[str, ...]) -> None:
-    runtimes = {"python": "py", "nodejs": "node", "java": "java", "executable": ""}
-    assert command(language, entry, Path("/p"), runtimes) == expected

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import platform
+import shutil
 import subprocess
-import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -14,11 +16,15 @@ from typing import Any
 
 import pytest
 
+from worker_agent.commands import command, make_executable
+from worker_agent.heartbeat import find_runtimes
 from workties import bounds, protocol
+from workties.helpers import helper_file
 from workties.messages import Checkpoint
 from workties.protocol import Line, StateLine, parse_line
 
 ROOT = Path(__file__).parents[3]
+LANGUAGES = {".py": "python", ".js": "nodejs", ".sh": "executable", ".java": "java", ".class": "java", ".jar": "java"}
 
 
 class Program:
@@ -37,6 +43,7 @@ class Program:
                 env={
                     "PATH": os.environ["PATH"],
                     "LANG": "C.UTF-8",
+                    "TMPDIR": tempfile.mkdtemp(dir=folder),
                     "PYTHONPATH": str(ROOT),
                     bounds.EVENTS_FD: str(theirs),
                     bounds.CONTROL_FD: str(mine),
@@ -80,22 +87,25 @@ Start = Callable[..., Program]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """start(source or path, properties=..., checkpoint=...): a Python program through the launcher, else by Node."""
+    """start(source or path, properties=..., checkpoint=...): a program in Python, or of the language of its suffix."""
     with ExitStack() as stack:
 
         def begin(code: str | Path, *, checkpoint: Checkpoint | None = None, **properties: Any) -> Program:
             if isinstance(code, str):
                 (tmp_path / "main.py").write_text(code)
                 code = tmp_path / "main.py"
-            launcher = [sys.executable, "-P", "-m", "workties.launch"] if code.suffix == ".py" else ["node"]
+            language = LANGUAGES[code.suffix]
+            if language == "executable":
+                make_executable(code, code.name, platform.machine())
             given = {
                 "properties": properties,
                 "checkpoint": asdict(checkpoint) if checkpoint else None,
                 "attempt": 1,
                 "entry": code.name,
                 "workty": "tested",
+                "board": "board-01",
             }
-            return Program([*launcher, str(code)], given, tmp_path, stack)
+            return Program(list(command(language, code.name, code.parent, find_runtimes())), given, tmp_path, stack)
 
         yield begin
 
@@ -104,3 +114,39 @@ def start(tmp_path: Path) -> Iterator[Start]:
 def states() -> Callable[[list[Line]], list[str]]:
     """The states among some lines, in order."""
     return lambda lines: [line.state for line in lines if isinstance(line, StateLine)]
+
+
+@pytest.fixture
+def nodejs(tmp_path: Path) -> Callable[[str], Path]:
+    """nodejs(code): the entry point of a program with the helper library beside it."""
+
+    def make(code: str) -> Path:
+        if shutil.which("node") is None:
+            pytest.fail("this test runs NodeJS: install nodejs 18 or newer", pytrace=False)
+        shutil.copy(str(helper_file("nodejs")), tmp_path)
+        (tmp_path / "main.js").write_text(code)
+        return tmp_path / "main.js"
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def java(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """java(code): the class Main of a program with the helper library, compiled once."""
+    compiled: dict[str, Path] = {}
+
+    def make(code: str) -> Path:
+        if code not in compiled:
+            compiled[code] = _compile(code, tmp_path_factory.mktemp("java"))
+        return compiled[code]
+
+    return make
+
+
+def _compile(code: str, folder: Path) -> Path:
+    if shutil.which("javac") is None:
+        pytest.fail("this test compiles Java: install default-jdk-headless", pytrace=False)
+    (folder / "Main.java").write_text(code)
+    sources = [str(folder / "Main.java"), str(helper_file("java"))]
+    subprocess.run(["javac", "--release", "11", "-Xlint:all", "-Werror", "-d", str(folder), *sources], check=True)
+    return folder / "Main.class"

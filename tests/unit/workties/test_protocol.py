@@ -15,13 +15,14 @@ from workties import channel, protocol
 from workties.bounds import INPUT, MAX_LINE, MAX_LINE_BYTES, MAX_STATE_BYTES
 from workties.errors import BadMessage
 from workties.messages import Assignment, Checkpoint, Limits, Program, Property
-from workties.protocol import LogText, OutputLine, PausedLine, ProgressLine, StateLine, parse_line
+from workties.protocol import CheckpointLine, LogText, OutputLine, PausedLine, ProgressLine, StateLine, parse_line
 
 WORDS = st.text(st.characters(codec="utf-8"), max_size=40)
 NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40)
 VALUES = st.dictionaries(WORDS, st.none() | st.booleans() | st.integers() | WORDS | st.lists(WORDS), max_size=4)
 LINES = st.one_of(
     st.tuples(st.just("state"), st.builds(StateLine, NAMES, VALUES)),
+    st.tuples(st.just("checkpoint"), st.builds(CheckpointLine, VALUES)),
     st.tuples(st.just("progress"), st.builds(ProgressLine, st.floats(0, 1), WORDS)),
     st.tuples(st.just("log"), st.builds(LogText, WORDS)),
     st.tuples(st.just("output"), st.builds(OutputLine, VALUES)),
@@ -60,6 +61,7 @@ def test_any_bytes_are_a_line_or_a_bad_message(content: bytes) -> None:
         (b'{"type": "state", "state": "a", "memory": [1]}', "memory: "),
         (b'{"type": "state", "state": "a", "memory": {"x": NaN}}', "memory: "),
         (b'{"type": "state", "state": "a", "memory": {"x":' + b"[" * 40 + b"]" * 40 + b"}}", "memory: "),
+        (b'{"type": "checkpoint", "memory": [1]}', "memory: "),
         (b'{"type": "progress", "progress": true}', "progress: "),
         (b'{"type": "progress", "progress": NaN}', "progress: "),
         (b'{"type": "progress"}', "progress: "),
@@ -94,6 +96,7 @@ def test_half_characters_are_replaced_wherever_they_are() -> None:
 def test_a_state_without_memory_has_an_empty_one() -> None:
     assert parse_line(b'{"type":"state","state":"copying"}') == StateLine("copying", {})
     assert parse_line(b'{"type":"state","state":"copying","memory":null}') == StateLine("copying", {})
+    assert parse_line(b'{"type":"checkpoint"}') == CheckpointLine({})
 
 
 def test_what_cannot_be_written_as_json_names_its_field() -> None:
