@@ -112,7 +112,9 @@ def _stop(turn: Turn, event: StopWanted) -> None:
 def _properties(turn: Turn, event: PropertiesChanged) -> None:
     for index, step in enumerate(turn.run.steps):
         if step.instance == event.instance and not step.active and not turn.run.state.final:
-            turn.change_step(index, properties=event.properties)
+            # Its instance may have been upgraded meanwhile: the run keeps the properties that it began with.
+            newest = {found.id: found for found in event.properties}
+            turn.change_step(index, properties=tuple(newest.get(found.id, found) for found in step.properties))
 
 
 def _renamed(turn: Turn, event: InstanceRenamed) -> None:

@@ -64,6 +64,7 @@ def test_a_new_workty_has_the_defaults_of_the_contract(world: Any) -> None:
         "price": 0,
         "discountPercent": 0,
         "created": "2026-01-02T03:04:05.000Z",
+        "version": "",
     }
     assert world.admin.get(f"/workties/{workty['_id']}").get_json() == workty
     assert list(workty)[-1] == "created"
