@@ -18,7 +18,7 @@ from pymongo.errors import DuplicateKeyError
 LINK_LIFETIME = timedelta(minutes=10)
 
 
-#: How long a package stays after the last workty or version gave it up. Far longer than anything takes that is just storing,
+#: How long a package stays after the last one gave it up. Far longer than anything takes that is just storing,
 #: buying or starting to run a workty with the same package, and has not said so yet.
 KEPT = timedelta(days=1)
 

@@ -41,12 +41,17 @@ Document = Mapping[str, Any]
 
 
 class VersionStore:
-    """The versions of all worktys. One that is stored is never changed, but for built-in ones."""
+    """The versions of all worktys. One that is stored is never changed, but for built-in ones.
 
-    def __init__(self, db: Database[dict[str, Any]], packages: PackageStore) -> None:
+    Args:
+        limit: versions that a workty keeps.
+    """
+
+    def __init__(self, db: Database[dict[str, Any]], packages: PackageStore, limit: int = MAX_VERSIONS) -> None:
         self._versions = db["workty_versions"]
         self._instances = db["workty_instances"]
         self._packages = packages
+        self._limit = limit
 
     def add(self, workty: Document, package: Document, now: datetime) -> None:
         """Store the version that a package with manifest says; none is stored if it is there with the same bytes.
@@ -117,7 +122,7 @@ class VersionStore:
     def _make_room(self, workty: Document, package: Document, now: datetime) -> None:
         """Remove the oldest versions beyond the limit; those of the last day stay, as an instance may just be made."""
         key = {"worktyId": workty["_id"]}
-        surplus = self._versions.count_documents(key) - MAX_VERSIONS
+        surplus = self._versions.count_documents(key) - self._limit
         if surplus <= 0:
             return
         used = {"", package["version"], (workty.get("package") or {}).get("version")}
@@ -128,7 +133,7 @@ class VersionStore:
         self._packages.release([found["sha256"] for found in unused], now)
         if len(unused) < surplus:
             self._versions.delete_one(key | {"version": package["version"]})
-            raise ValidationFailed([_full(workty)])
+            raise ValidationFailed([_full(workty, self._limit)])
 
 
 def keep_versions(db: Database[dict[str, Any]]) -> None:
@@ -153,8 +158,8 @@ def _unknown(workty: Document, version: str, names: list[str]) -> str:
     return f"Path `version` is no version of workty '{workty['name']}': '{version}'. {known}."
 
 
-def _full(workty: Document) -> str:
+def _full(workty: Document, limit: int) -> str:
     return (
-        f"Path `compressedCode` is not usable: workty '{workty['name']}' has {MAX_VERSIONS} versions, all of them new "
+        f"Path `compressedCode` is not usable: workty '{workty['name']}' has {limit} versions, all of them new "
         "or in use; upgrade instances of old ones."
     )
