@@ -66,7 +66,7 @@ def wanted_steps(definition: Definition, workties: Sequence[Workty], account: st
     found = []
     for number, step in enumerate(definition.steps, start=1):
         place = f"step {number} ({step.name or step.workty})"
-        workty = _workty(step.workty, workties, account)
+        workty = find_workty(step.workty, workties, account)
         if isinstance(workty, str):
             problems.append(f"{place}: {workty}")
             continue
@@ -114,7 +114,7 @@ def changed_values(step: WantedStep, properties: Sequence[Property]) -> dict[str
     }
 
 
-def _workty(wanted: str, workties: Sequence[Workty], account: str) -> Workty | str:
+def find_workty(wanted: str, workties: Sequence[Workty], account: str) -> Workty | str:
     """The one workty that a name or id means, or what is wrong with it."""
     found = [entry for entry in workties if wanted in {entry.id, entry.name}]
     own = [entry for entry in found if entry.account == account and not entry.template]

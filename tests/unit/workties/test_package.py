@@ -103,6 +103,37 @@ def test_a_file_that_is_also_a_folder_is_refused(names: tuple[str, str], tmp_pat
     refused(zipped(*((name, b"") for name in names)), tmp_path, "is a file and a folder")
 
 
+@pytest.mark.parametrize(
+    "names",
+    [("app.js", "APP.js"), ("lib/a", "Lib/b"), ("\u00e9.js", "e\u0301.js"), ("\u00c9/a", "\u00e9/b"), ("a", "A/b")],
+)
+def test_names_that_are_one_on_some_file_systems_are_refused(names: tuple[str, str], tmp_path: Path) -> None:
+    refused(zipped(*((name, b"") for name in names)), tmp_path, "differ only by case or spelling of accents")
+
+
+def overlapping(*, quoted: bool) -> bytes:
+    """A zip of two entries that share their bytes; `quoted`: the bytes of the first hold the header of the second."""
+    inner = zipped(("b.js", b"x" * 100))
+    header = inner[: inner.index(b"PK\x01\x02")]
+    data = bytearray(zipped((entry("a.js", stat.S_IFREG | 0o644, method=zipfile.ZIP_STORED), header), ("b.js", b"y")))
+    first = data.index(b"PK\x01\x02")
+    second = data.index(b"PK\x01\x02", first + 4)
+    place = data.index(header) if quoted else 0
+    struct.pack_into("<I", data, second + 42, place)
+    data[second + 16 : second + 28] = inner[inner.index(b"PK\x01\x02") + 16 :][:12]
+    return bytes(data)
+
+
+@pytest.mark.parametrize("quoted", [True, False])
+def test_entries_that_share_bytes_are_refused(tmp_path: Path, quoted: bool) -> None:
+    refused(overlapping(quoted=quoted), tmp_path, "overlaps another entry")
+
+
+def test_an_entry_with_another_name_in_its_own_header_is_refused(tmp_path: Path) -> None:
+    data = zipped(("app.js", b"good")).replace(b"app.js", b"ape.js", 1)
+    refused(data, tmp_path, "'app.js' is broken: File name in directory")
+
+
 def test_an_encrypted_entry_is_refused(tmp_path: Path) -> None:
     data = bytearray(zipped(("app.js", b"secret")))
     flags = data.index(b"PK\x01\x02") + 8
@@ -318,7 +349,22 @@ def test_the_same_files_always_give_the_same_package(tmp_path: Path) -> None:
     first = package.pack(files(tmp_path / "one"))
     second = files(tmp_path / "two")
     (second / "lib" / "a.py").chmod(0o600)
+    os.utime(second / "main.py", (1, 1))
     assert package.pack(second) == first
+
+
+def test_a_package_has_the_same_bytes_on_every_machine(tmp_path: Path) -> None:
+    umask = os.umask(0o077)
+    try:
+        found = package.pack(files(tmp_path))
+    finally:
+        os.umask(umask)
+    assert package.inspect(found).sha256 == "?"
+    with zipfile.ZipFile(io.BytesIO(found)) as archive:
+        described = {
+            (info.compress_type, info.date_time, info.create_system, info.extra) for info in archive.infolist()
+        }
+    assert described == {(zipfile.ZIP_STORED, (1980, 1, 1, 0, 0, 0), 3, b"")}
 
 
 def test_files_are_packed_in_the_order_of_their_names(tmp_path: Path) -> None:
