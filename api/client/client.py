@@ -233,7 +233,7 @@ class Client:
         return pushing.push(self.rest, own, data, name, {k: v for k, v in fields.items() if v is not None})
 
     def upgrade(self, workflow: str | Workflow, step: str | None = None, to: str = LATEST) -> list[Upgraded]:
-        """Give the instances of a workflow the newest version of their worktys; a run that is under way goes on as it is.
+        """Give the instances of a workflow the newest version of their worktys. A run under way goes on as it is.
 
         Args:
             step: only those of this name or id.
