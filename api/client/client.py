@@ -229,7 +229,8 @@ class Client:
             Refused: the package is no good, or its version is there with other code (409).
         """
         fields = {"desc": desc, "template": template, "price": price}
-        own = [entry for entry in self.workties() if entry.name == name and entry.account == self.account_id]
+        asked = {"name": name, "accountId": self.account_id, "fields": "name,accountId,version"}
+        own = [workty_from(record) for record in self.rest.get("/workties", **asked)]
         return pushing.push(self.rest, own, data, name, {k: v for k, v in fields.items() if v is not None})
 
     def upgrade(self, workflow: str | Workflow, step: str | None = None, to: str = LATEST) -> list[Upgraded]:

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 from api.client.applying import LATEST
@@ -17,12 +17,13 @@ from api.client.models import Instance, Version, Workflow, Workty, instance_from
 from api.client.rest import Rest
 
 
-class Outcome(Enum):
+class Outcome(StrEnum):
     """What a push did."""
 
     NEW = "new"
     UNCHANGED = "unchanged"
     NEW_VERSION = "new version"
+    FORMER_VERSION = "former version"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +73,17 @@ def push(rest: Rest, own: Sequence[Workty], data: bytes, name: str, fields: Mapp
         price = {"price": fields["price"] / 100} if "price" in fields else {}
         record = rest.post("/workties", {"name": name, **fields, **price, **code})
         return Pushed(str(record["_id"]), name, str(record.get("version", "")), digest, Outcome.NEW)
-    kept = {found.version: found.sha256 for found in versions(rest, own[0].id)}
+    kept = {found.version for found in versions(rest, own[0].id)}
     record = rest.put(f"/workties/{own[0].id}", {**{key: fields[key] for key in fields if key != "desc"}, **code})
-    same = kept.get(own[0].version) == digest
-    outcome = Outcome.UNCHANGED if same else Outcome.NEW_VERSION
-    return Pushed(own[0].id, name, str(record.get("version", "")), digest, outcome)
+    version = str(record.get("version", ""))
+    return Pushed(own[0].id, name, version, digest, _outcome(own[0].version, version, kept))
+
+
+def _outcome(before: str, after: str, kept: Collection[str]) -> Outcome:
+    """A version never changes, so the same one is the same code."""
+    if after == before and after:
+        return Outcome.UNCHANGED
+    return Outcome.FORMER_VERSION if after in kept else Outcome.NEW_VERSION
 
 
 def versions(rest: Rest, workty_id: str) -> list[Version]:
