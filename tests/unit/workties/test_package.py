@@ -15,26 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.unit.workties.archives import entry, overlapping, zipped
 from workties import package
 from workties.errors import BadPackage
 
 MANIFEST = b'name = "a"\nversion = "1"\nlanguage = "python"\nentry = "main.py"\n'
-
-
-def zipped(*entries: tuple[str | zipfile.ZipInfo, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in entries:
-            archive.writestr(name, content)
-    return buffer.getvalue()
-
-
-def entry(name: str, mode: int, *, method: int = zipfile.ZIP_DEFLATED) -> zipfile.ZipInfo:
-    info = zipfile.ZipInfo(name)
-    info.create_system = 3
-    info.external_attr = mode << 16
-    info.compress_type = method
-    return info
 
 
 def found(data: bytes, *, language: str = "nodejs", given: str | None = "app.js") -> str:
@@ -109,19 +94,6 @@ def test_a_file_that_is_also_a_folder_is_refused(names: tuple[str, str], tmp_pat
 )
 def test_names_that_are_one_on_some_file_systems_are_refused(names: tuple[str, str], tmp_path: Path) -> None:
     refused(zipped(*((name, b"") for name in names)), tmp_path, "differ only by case or spelling of accents")
-
-
-def overlapping(*, quoted: bool) -> bytes:
-    """A zip of two entries that share their bytes; `quoted`: the bytes of the first hold the header of the second."""
-    inner = zipped(("b.js", b"x" * 100))
-    header = inner[: inner.index(b"PK\x01\x02")]
-    data = bytearray(zipped((entry("a.js", stat.S_IFREG | 0o644, method=zipfile.ZIP_STORED), header), ("b.js", b"y")))
-    first = data.index(b"PK\x01\x02")
-    second = data.index(b"PK\x01\x02", first + 4)
-    place = data.index(header) if quoted else 0
-    struct.pack_into("<I", data, second + 42, place)
-    data[second + 16 : second + 28] = inner[inner.index(b"PK\x01\x02") + 16 :][:12]
-    return bytes(data)
 
 
 @pytest.mark.parametrize("quoted", [True, False])
