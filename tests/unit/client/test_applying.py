@@ -193,6 +193,7 @@ def of_version(version: str, present: str, definition: dict[str, Any], **values:
 def test_an_instance_keeps_its_version_and_its_defaults_where_none_is_named() -> None:
     kept = of_version("", "1", {"delay": 3}, delay=2, old=4)
     assert (kept.fields, kept.values) == ({}, {"1.delay": 3})
+    assert of_version("", "1", {}, delay=2, old=4).values == {}
 
 
 @pytest.mark.parametrize(("named", "fields"), [("2", {"version": "2"}), ("latest", {"version": "2"}), ("1", {})])

@@ -93,9 +93,20 @@ def test_a_refused_package_is_given_up(world: World) -> None:
     assert {found["_id"] for found in world.db["packages"].find()} == used
 
 
-def test_a_version_of_a_workty_that_is_deleted_meanwhile_is_not_left_behind(world: World) -> None:
+def test_a_property_that_is_added_while_a_package_takes_over_is_not_lost(world: World) -> None:
     workty = made(world, package("1.0"))
-    world.before["workties", "find_one_and_update"] = lambda: world.editor.delete(world.ann, workty)
+    mine = {"property": {"name": "mine", "value": 5}}
+    world.before["workties", "find_one_and_update"] = lambda: world.properties.add(world.ann, workty, mine)
+    world.editor.change(world.ann, workty, package("1.1", a=1))
+    assert values(world, workty) == {"a": 1, "mine": 5}
+
+
+@pytest.mark.parametrize("write", [("workty_versions", "insert_one"), ("workties", "find_one_and_update")])
+def test_a_version_of_a_workty_that_is_deleted_meanwhile_is_not_left_behind(
+    world: World, write: tuple[str, str]
+) -> None:
+    workty = made(world, package("1.0"))
+    world.before[write] = lambda: world.editor.delete(world.ann, workty)
     with pytest.raises(NotFound):
         world.editor.change(world.ann, workty, package("1.1", a=1))
     assert kept(world, workty) == {}
