@@ -112,9 +112,13 @@ def _stop(turn: Turn, event: StopWanted) -> None:
 def _properties(turn: Turn, event: PropertiesChanged) -> None:
     for index, step in enumerate(turn.run.steps):
         if step.instance == event.instance and not step.active and not turn.run.state.final:
-            # Its instance may have been upgraded meanwhile: the run keeps the properties that it began with.
-            newest = {found.id: found for found in event.properties}
-            turn.change_step(index, properties=tuple(newest.get(found.id, found) for found in step.properties))
+            turn.change_step(index, properties=_newest(step.properties, event.properties))
+
+
+def _newest(kept: tuple[messages.Property, ...], told: tuple[messages.Property, ...]) -> tuple[messages.Property, ...]:
+    """Properties with what is told of them. An upgraded instance tells of others, and a run keeps those it began with."""
+    newest = {found.id: found for found in told}
+    return tuple(newest.get(found.id, found) for found in kept) or told
 
 
 def _renamed(turn: Turn, event: InstanceRenamed) -> None:
