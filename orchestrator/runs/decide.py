@@ -116,7 +116,7 @@ def _properties(turn: Turn, event: PropertiesChanged) -> None:
 
 
 def _newest(kept: tuple[messages.Property, ...], told: tuple[messages.Property, ...]) -> tuple[messages.Property, ...]:
-    """Properties with what is told of them. An upgraded instance tells of others, and a run keeps those it began with."""
+    """Properties with their newest values. An upgraded instance has others; a run keeps those that it began with."""
     newest = {found.id: found for found in told}
     return tuple(newest.get(found.id, found) for found in kept) or told
 
