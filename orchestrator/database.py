@@ -100,6 +100,11 @@ INDEXES: Indexes = {
         _index("by_creation", "created", "_id"),
         _index("package", "package.sha256"),
     ),
+    "workty_versions": (
+        _index("of_workty", "worktyId", "version", unique=True),
+        _index("newest", "worktyId", "created", "_id"),
+        _index("package", "sha256"),
+    ),
     "packages": (_index("released", "released", partialFilterExpression={"released": {"$exists": True}}),),
     "ui_settings": (
         _index("of_workflow", "workflowId"),

@@ -1,7 +1,7 @@
 """The seed: what every installation has from its first start (REST contract, section 7).
 
 Missing entries are added, nothing that is there is changed, except the code of built-in worktys, which follows the
-installed version. Safe when several processes start at once.
+installed version; instances keep the version that they have. Safe when several processes start at once.
 """
 
 from __future__ import annotations
@@ -20,9 +20,12 @@ from pymongo.errors import DuplicateKeyError
 from orchestrator.accounts.account import ADMIN, REGULAR
 from orchestrator.accounts.passwords import Passwords, generated_password
 from orchestrator.accounts.service import email_key
+from orchestrator.catalogue.declared import defaults, rearranged
 from orchestrator.catalogue.dictionaries import Dictionaries
-from orchestrator.catalogue.packages import PackageStore
+from orchestrator.catalogue.packages import PackageStore, digest_of
+from orchestrator.catalogue.property_changes import PropertyChanges
 from orchestrator.catalogue.service import package_document
+from orchestrator.catalogue.versions import VersionStore, keep_versions
 from orchestrator.errors import BadSettings
 from workties.builtin import BuiltinPackage, builtin_packages
 
@@ -91,6 +94,7 @@ def seed(
     """
     _add_dictionaries(db)
     seeded = _add_admin(db, admin_email, admin_password, now, passwords or Passwords(lambda: now))
+    keep_versions(db)
     for builtin in builtin_packages():
         _add_builtin(db, builtin, seeded.admin_id, now)
     return seeded
@@ -157,17 +161,35 @@ def _first_admin(db: Db) -> ObjectId | None:
 
 
 def _add_builtin(db: Db, builtin: BuiltinPackage, owner: ObjectId, now: datetime) -> None:
-    name = builtin.manifest.name
-    properties = {
-        _fixed_id(f"{name}/{declared.name}"): {"name": declared.name, "value": declared.default}
-        for declared in builtin.manifest.properties
-    }
-    for id_, content in properties.items():
-        _upsert(db, "workty_properties", id_, {}, content)
-    packages = PackageStore(db)
+    name, packages, properties = builtin.manifest.name, PackageStore(db), PropertyChanges(db)
+    key, package = {"_id": _fixed_id(name)}, package_document(builtin.info)
     packages.put(builtin.data)
-    first = {
-        "name": name,
+    VersionStore(db, packages).put(key["_id"], package, now)
+    while True:
+        present: Mapping[str, Any] = db["workties"].find_one(key) or _first(db, builtin, owner, now)
+        if digest_of(present) == builtin.info.sha256:
+            return
+        before = present.get("package") or {}
+        change = rearranged(
+            properties.read(present["propertiesIds"]),
+            defaults(before),
+            defaults(package),
+            follow=True,
+            make_id=lambda declared: _fixed_id(f"{name}/{declared}"),
+        )
+        properties.begin(change)
+        if _take_over(db, present, {"package": package, "propertiesIds": change.ids}):
+            properties.finish(change)
+            if before.get("sha256"):
+                packages.release([before["sha256"]], now)
+            return
+
+
+def _first(db: Db, builtin: BuiltinPackage, owner: ObjectId, now: datetime) -> dict[str, Any]:
+    """A built-in workty as it is at first, still without its code."""
+    return {
+        "_id": _fixed_id(builtin.manifest.name),
+        "name": builtin.manifest.name,
         "desc": builtin.manifest.description,
         "accountId": owner,
         "typeId": _add(db, "workty_types", {"name": "inout"}),
@@ -176,21 +198,23 @@ def _add_builtin(db: Db, builtin: BuiltinPackage, owner: ObjectId, now: datetime
         "validationStateId": _add(db, "workty_validation_states", {"name": "approved"}),
         "entryPointModuleFileName": builtin.info.entry,
         "template": True,
-        "propertiesIds": list(properties),
+        "propertiesIds": [],
         "price": 0,
         "discountPercent": 0,
         "created": now,
     }
-    before = _upsert(db, "workties", _fixed_id(name), {"package": package_document(builtin.info)}, first)
-    replaced = (before.get("package") or {}).get("sha256")
-    if replaced not in (None, builtin.info.sha256):
-        packages.release([replaced], now)
 
 
-def _upsert(db: Db, collection: str, id_: ObjectId, always: dict[str, Any], first: dict[str, Any]) -> dict[str, Any]:
-    """Add a document, or set some of its fields; returns it as it was before, empty if it is new."""
-    update = {"$setOnInsert": first, **({"$set": always} if always else {})}
-    return db[collection].find_one_and_update({"_id": id_}, update, upsert=True) or {}
+def _take_over(db: Db, present: Mapping[str, Any], changed: Mapping[str, Any]) -> bool:
+    """Add a built-in workty with what is new, or change it; False if another process was faster."""
+    if "package" not in present:
+        try:
+            db["workties"].insert_one({**present, **changed})
+        except DuplicateKeyError:
+            return False
+        return True
+    as_read = {"_id": present["_id"], "package.sha256": digest_of(present), "propertiesIds": present["propertiesIds"]}
+    return db["workties"].update_one(as_read, {"$set": dict(changed)}).matched_count > 0
 
 
 def _category(db: Db) -> ObjectId:

@@ -24,7 +24,8 @@ TEXT_LIMIT = 4096
 
 _ID = re.compile(r"[0-9a-fA-F]{24}")
 _INT64 = 2**63
-_UNSTORABLE = "texts must be valid Unicode, whole numbers fit 64 bits, and no key may be '$ref' or have a NUL"
+#: What JSON knows and the database does not.
+UNSTORABLE = "texts must be valid Unicode, whole numbers fit 64 bits, and no key may be '$ref' or have a NUL"
 
 
 def is_id(text: object) -> TypeGuard[str]:
@@ -140,8 +141,8 @@ class Values:
         except BadMessage as error:
             self.wrong(f"Path `{name}` cannot be stored: {error.reason}.")
             return None
-        if not _storable(value):
-            self.wrong(f"Path `{name}` cannot be stored: {_UNSTORABLE}.")
+        if not storable(value):
+            self.wrong(f"Path `{name}` cannot be stored: {UNSTORABLE}.")
         return value
 
     def wrong(self, problem: str) -> None:
@@ -164,15 +165,16 @@ def encodable(text: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def _storable(value: Any) -> bool:
+def storable(value: Any) -> bool:
+    """Whether the database can hold a JSON value as it is."""
     if isinstance(value, str):
         return encodable(value)
     if isinstance(value, int):
         return -_INT64 <= value < _INT64
     if isinstance(value, list):
-        return all(_storable(entry) for entry in value)
+        return all(storable(entry) for entry in value)
     if isinstance(value, dict):
-        return all(_storable_key(key) and _storable(entry) for key, entry in value.items())
+        return all(_storable_key(key) and storable(entry) for key, entry in value.items())
     return True
 
 

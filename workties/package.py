@@ -17,7 +17,7 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +39,8 @@ MAX_DIRECTORY_BYTES = 1024 * 1024
 
 _RATIO_FLOOR = 1024 * 1024
 _CHUNK = 64 * 1024
+#: What lies at least between the place of an entry and its bytes.
+_LOCAL_HEADER_BYTES = 30
 _ENCRYPTED = 0x1 | 0x40 | 0x2000
 #: What the zip reader raises for archives that are broken or use what it does not know.
 _BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, NotImplementedError, OverflowError)
@@ -123,21 +125,22 @@ def unpack(source: bytes | Path, directory: Path) -> None:
 
 
 def pack(directory: Path) -> bytes:
-    """A package with the files below `directory`: the same files always give the same bytes.
+    """A package with the files below `directory`: the same files always give the same bytes, on every machine.
 
-    Hidden files and folders, `__pycache__` and empty folders are left out.
+    Hidden files and folders, `__pycache__` and empty folders are left out. Nothing is compressed: what deflate makes of
+    a file differs from one build of zlib to the next, and a version's bytes must not.
 
     Raises:
         BadPackage: a link or special file is among them; the message names it.
     """
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for path in sorted(_files(directory), key=lambda found: found.relative_to(directory).as_posix()):
             mode = stat.S_IFREG | (0o755 if path.stat().st_mode & stat.S_IXUSR else 0o644)
             info = zipfile.ZipInfo(path.relative_to(directory).as_posix())  # dated 1980-01-01
             info.create_system = 3
             info.external_attr = mode << 16
-            archive.writestr(info, path.read_bytes(), zipfile.ZIP_DEFLATED)
+            archive.writestr(info, path.read_bytes(), zipfile.ZIP_STORED)
     return buffer.getvalue()
 
 
@@ -196,6 +199,7 @@ def _members(archive: zipfile.ZipFile, packed: int) -> tuple[_Member, ...]:
         raise BadPackage(f"the package unpacks to {total} bytes; {MAX_UNPACKED_BYTES} are allowed")
     if total > max(_RATIO_FLOOR, packed * MAX_RATIO):
         raise BadPackage(f"the package unpacks to more than {MAX_RATIO} times its size, as zip bombs do")
+    _refuse_overlaps(infos)
     _refuse_collisions(members)
     return members
 
@@ -231,15 +235,44 @@ def _refuse_name(name: str) -> None:
         raise BadPackage(f"{name[:80]!r}... is longer than {MAX_PATH_BYTES} bytes, or a part than {MAX_NAME_BYTES}")
 
 
+def _refuse_overlaps(infos: Sequence[zipfile.ZipInfo]) -> None:
+    """Refuse entries that share bytes of the archive, which is how small zips hold far more than they weigh."""
+    end = 0
+    for info in sorted(infos, key=lambda found: found.header_offset):
+        if info.header_offset < end:
+            raise BadPackage(f"{info.filename!r} overlaps another entry, as zip bombs do")
+        end = info.header_offset + _LOCAL_HEADER_BYTES + info.compress_size
+
+
 def _refuse_collisions(members: Sequence[_Member]) -> None:
     kinds: dict[str, bool] = {}
     for member in members:
         if member.path in kinds:
             raise BadPackage(f"{member.path!r} is there more than once")
         kinds[member.path] = member.folder
-    for folder in _folders(members):
+    folders = _folders(members)
+    for folder in folders:
         if not kinds.get(folder, True):
             raise BadPackage(f"{folder!r} is a file and a folder")
+    _refuse_alike(kinds.keys() | folders)
+
+
+def _refuse_alike(paths: Iterable[str]) -> None:
+    """Refuse paths that are one on file systems that know no case, or only one spelling of an accent."""
+    known: dict[str, str] = {}
+    for path in sorted(paths):
+        other = known.setdefault(_folded(path), path)
+        if other != path:
+            raise BadPackage(f"{other!r} and {path!r} differ only by case or spelling of accents; rename one of them")
+
+
+def _folded(path: str) -> str:
+    if path.isascii():
+        return path.lower()
+    # Imported here: a table of a megabyte that hardly any package needs.
+    from unicodedata import normalize  # noqa: PLC0415
+
+    return normalize("NFC", normalize("NFC", path).casefold())
 
 
 def _folders(members: Sequence[_Member]) -> set[str]:

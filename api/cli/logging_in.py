@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -78,6 +80,14 @@ def logout() -> None:
                 f"The login is forgotten, but its token lives on until {kept.expires}: {error}", AWAY
             ) from error
     click.echo(f"Logged out at {kept.url}.")
+
+
+@contextmanager
+def logged_in() -> Iterator[Client]:
+    """A client with the present login; what it raises inside the block becomes `Problem`."""
+    client = connected()
+    with client_problems(client.url), client:
+        yield client
 
 
 def connected() -> Client:

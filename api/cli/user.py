@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from api.cli.completing import workflow_names
-from api.cli.logging_in import connected
-from api.cli.problems import FAILED, INTERRUPTED, client_problems
+from api.cli.logging_in import logged_in
+from api.cli.problems import FAILED, INTERRUPTED
 
 if TYPE_CHECKING:
     from api.cli.watching import Show
@@ -20,16 +20,9 @@ as_json = click.option("--json", "json_", is_flag=True, help="For programs: JSON
 workflow_argument = click.argument("workflow", shell_complete=workflow_names)
 
 
-@contextmanager
-def _client() -> Iterator[Client]:
-    client = connected()
-    with client_problems(client.url), client:
-        yield client
-
-
 def _list(names: str, read: Callable[[Client], list[Any]], row: Callable[[Any], list[object]], json_: bool) -> None:
     """Print what `read` finds, as JSON or as a table with these columns."""
-    with _client() as client:
+    with logged_in() as client:
         from api.cli.show import print_json, print_table  # noqa: PLC0415
 
         found = read(client)
@@ -46,9 +39,10 @@ def workties(json_: bool) -> None:
 
     def row(entry: Any) -> list[object]:
         properties = ", ".join(f"{p.name}={p.value}" for p in entry.properties)
-        return [entry.id, entry.name, f"{entry.price / 100:.2f}" if entry.price else "free", properties, entry.desc]
+        price = f"{entry.price / 100:.2f}" if entry.price else "free"
+        return [entry.id, entry.name, entry.version, price, properties, entry.desc]
 
-    _list("id,name,price,properties,description", lambda client: client.workties(), row, json_)
+    _list("id,name,version,price,properties,description", lambda client: client.workties(), row, json_)
 
 
 @click.command()
@@ -112,7 +106,7 @@ def run(workflow: str, follow: bool, logs: bool, json_: bool) -> None:
     A file's workflow is made, or changed to what the file says, before it runs. A paused run goes on. With --follow the
     exit code tells how it ended: 0 completed, 1 failed or stopped. Ctrl-c ends only the watching.
     """
-    with _client() as client:
+    with logged_in() as client:
         from api.cli.starting import named_workflow  # noqa: PLC0415
 
         found = named_workflow(client, workflow, tell=not json_)
@@ -168,7 +162,7 @@ def logs(run_: str, follow: bool, json_: bool) -> None:
 
     RUN is a run's id, or a workflow, which means its latest run.
     """
-    with _client() as client:
+    with logged_in() as client:
         from api.cli.logs import find_run, print_log, print_log_live  # noqa: PLC0415
 
         found = find_run(client, run_)
@@ -180,7 +174,7 @@ def logs(run_: str, follow: bool, json_: bool) -> None:
 
 
 def _command(send: Callable[[Client], Run | None], json_: bool) -> None:
-    with _client() as client:
+    with logged_in() as client:
         run = send(client)
         if json_:
             _print(run)

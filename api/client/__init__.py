@@ -8,7 +8,19 @@ from api.client.definition import Definition, StepDefinition, parse_definition, 
 from api.client.errors import BadDefinition, BadUse, ClientError, NotReachable, Refused
 from api.client.events import Connection, Event, LogLine, LogLines, Progress, StepChanged
 from api.client.following import Following
-from api.client.models import Board, Instance, Property, Reason, Run, Step, Workflow, Workty
+from api.client.models import (
+    Board,
+    DeclaredProperty,
+    Instance,
+    Property,
+    Reason,
+    Run,
+    Step,
+    Version,
+    Workflow,
+    Workty,
+)
+from api.client.pushing import Outcome, Pushed, Upgraded
 
 __all__ = [
     "BadDefinition",
@@ -17,6 +29,7 @@ __all__ = [
     "Client",
     "ClientError",
     "Connection",
+    "DeclaredProperty",
     "Definition",
     "Event",
     "Following",
@@ -24,14 +37,18 @@ __all__ = [
     "LogLine",
     "LogLines",
     "NotReachable",
+    "Outcome",
     "Progress",
     "Property",
+    "Pushed",
     "Reason",
     "Refused",
     "Run",
     "Step",
     "StepChanged",
     "StepDefinition",
+    "Upgraded",
+    "Version",
     "Workflow",
     "Workty",
     "parse_definition",

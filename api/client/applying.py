@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from api.client.definition import Definition, StepDefinition
 from api.client.errors import BadDefinition
-from api.client.models import Instance, Property, Workflow, Workty
+from api.client.models import Instance, Property, Version, Workflow, Workty
+
+#: Names the version that a workty has now.
+LATEST = "latest"
 
 
 @dataclass(frozen=True, slots=True)
 class WantedStep:
-    """A step of a definition with the workty that it names; `values` has one for each of the workty's properties."""
+    """A step of a definition with the workty that it names; `values` has one for each of the workty's properties.
+
+    `version` is the one that it asks for, "" if it asks for none.
+    """
 
     workty: Workty
     name: str
     desc: str
     values: Mapping[str, Any]
     given: frozenset[str]
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """An instance that stays, and what of it changes: fields, and values by the ids of its properties."""
+    """An instance that stays for a step, and what of it changes: fields, and values by the ids of its properties.
 
+    With another version among the fields it gets other properties, so its values are found out only then.
+    """
+
+    step: WantedStep
     instance: Instance
     fields: Mapping[str, str]
     values: Mapping[str, Any]
@@ -55,18 +66,26 @@ class Plan:
         return not (self.fields or self.removed or self.reordered or changed)
 
 
-def wanted_steps(definition: Definition, workties: Sequence[Workty], account: str = "") -> tuple[WantedStep, ...]:
+def wanted_steps(
+    definition: Definition,
+    workties: Sequence[Workty],
+    account: str = "",
+    versions: Callable[[Workty], Sequence[Version]] = lambda workty: (),
+) -> tuple[WantedStep, ...]:
     """The steps with their worktys. Raises `BadDefinition` for what does not exist or means several.
 
     Args:
         workties: those that the account sees, with their properties.
         account: whose own worktys are meant where a name means several.
+        versions: those of a workty, newest first; asked for steps of another version than their workty has now.
     """
     problems: list[str] = []
     found = []
     for number, step in enumerate(definition.steps, start=1):
         place = f"step {number} ({step.name or step.workty})"
-        workty = _workty(step.workty, workties, account)
+        workty = find_workty(step.workty, workties, account)
+        if not isinstance(workty, str) and step.version not in ("", LATEST, workty.version):
+            workty = _of_version(workty, step.version, versions(workty))
         if isinstance(workty, str):
             problems.append(f"{place}: {workty}")
             continue
@@ -114,7 +133,7 @@ def changed_values(step: WantedStep, properties: Sequence[Property]) -> dict[str
     }
 
 
-def _workty(wanted: str, workties: Sequence[Workty], account: str) -> Workty | str:
+def find_workty(wanted: str, workties: Sequence[Workty], account: str) -> Workty | str:
     """The one workty that a name or id means, or what is wrong with it."""
     found = [entry for entry in workties if wanted in {entry.id, entry.name}]
     own = [entry for entry in found if entry.account == account and not entry.template]
@@ -128,14 +147,34 @@ def _workty(wanted: str, workties: Sequence[Workty], account: str) -> Workty | s
     return f"there is no workty '{wanted}'. There are {names}"
 
 
+def _of_version(workty: Workty, wanted: str, versions: Sequence[Version]) -> Workty | str:
+    """The workty as one of its versions is, or what is wrong: properties of its own are added to those declared."""
+    known = {entry.version: {p.name: p.default for p in entry.properties} for entry in versions}
+    if wanted not in known:
+        there = ", ".join(known) or "none"
+        return f"workty '{workty.name}' has no version '{wanted}'. There are {there}"
+    declared, now = known[wanted], known.get(workty.version, {})
+    own = {entry.name: entry.value for entry in workty.properties if entry.name not in now}
+    properties = tuple(Property("", name, value) for name, value in {**own, **declared}.items())
+    return replace(workty, properties=properties, version=wanted)
+
+
 def _wanted(step: StepDefinition, workty: Workty) -> WantedStep:
     defaults = {entry.name: entry.value for entry in workty.properties}
-    return WantedStep(workty, step.name, step.desc, {**defaults, **step.properties}, frozenset(step.properties))
+    version = workty.version if step.version else ""
+    values = {**defaults, **step.properties}
+    return WantedStep(workty, step.name, step.desc, values, frozenset(step.properties), version)
 
 
 def _fits(step: WantedStep, instance: Instance) -> bool:
-    """Whether an instance can become the step: its properties are fixed when it is made."""
-    return instance.workty == step.workty.id and step.given <= {entry.name for entry in instance.properties}
+    """Whether an instance can become the step: only with another version it gets other properties."""
+    if instance.workty != step.workty.id:
+        return False
+    return _upgrades(step, instance) or step.given <= {entry.name for entry in instance.properties}
+
+
+def _upgrades(step: WantedStep, instance: Instance) -> bool:
+    return step.version not in ("", instance.version)
 
 
 def _same_place(index: int, step: WantedStep, left: Mapping[int, Instance]) -> int | None:
@@ -155,4 +194,9 @@ def _renamed(index: int, step: WantedStep, left: Mapping[int, Instance]) -> int 
 def _kept(step: WantedStep, instance: Instance) -> Kept:
     texts = {"name": (instance.name, step.name), "desc": (instance.desc, step.desc)}
     fields = {key: new for key, (old, new) in texts.items() if old != new}
-    return Kept(instance, fields, changed_values(step, instance.properties))
+    if _upgrades(step, instance):
+        return Kept(step, instance, {**fields, "version": step.version}, {})
+    if instance.version not in ("", step.workty.version):
+        # The workty's defaults are those of another version than this instance has.
+        step = replace(step, values={name: step.values[name] for name in step.given})
+    return Kept(step, instance, fields, changed_values(step, instance.properties))

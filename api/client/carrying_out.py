@@ -52,9 +52,11 @@ def update(rest: Rest, workflow: Workflow, plan: Plan, active: Run | None) -> Ap
         if isinstance(step, WantedStep):
             _add(rest, workflow.id, step, index)
             continue
+        values = step.values
         if step.fields:
-            rest.put(f"{path}/worktiesInstances/{step.instance.id}", step.fields)
-        _set_values(rest, workflow.id, step.instance.id, step.values)
+            record = rest.put(f"{path}/worktiesInstances/{step.instance.id}", step.fields)
+            values = changed_values(step.step, properties_from(record)) if "version" in step.fields else values
+        _set_values(rest, workflow.id, step.instance.id, values)
     name = plan.fields.get("name", workflow.name)
     return Applied(workflow.id, name, created=False, changed=not plan.empty)
 
@@ -85,6 +87,7 @@ def _still_needed(instance: Instance) -> Refused:
 
 def _add(rest: Rest, workflow: str, step: WantedStep, index: int | None = None) -> None:
     body = {"worktyId": step.workty.id, "name": step.name, "desc": step.desc}
+    body |= {"version": step.version} if step.version else {}
     place = {} if index is None else {"position_index": index}
     record = rest.post(f"/workflows/{workflow}/worktiesInstances", body | place)
     _set_values(rest, workflow, record["_id"], changed_values(step, properties_from(record)))

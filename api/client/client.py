@@ -9,14 +9,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from api.client import carrying_out
-from api.client.applying import plan, wanted_steps
+from api.client import carrying_out, pushing
+from api.client.applying import LATEST, find_workty, plan, wanted_steps
 from api.client.carrying_out import Applied
 from api.client.definition import Definition, read_definition
 from api.client.errors import BadUse, Refused
 from api.client.events import LogLines, log_entry_from
 from api.client.following import Following, Source
-from api.client.models import Board, Run, Workflow, Workty, board_from, run_from, workflow_from, workty_from
+from api.client.models import Board, Run, Version, Workflow, Workty, board_from, run_from, workflow_from, workty_from
+from api.client.pushing import Pushed, Upgraded
 from api.client.rest import TIMEOUT, Rest
 from api.client.socket import LiveSocket
 
@@ -123,8 +124,15 @@ class Client:
 
     def workties(self) -> list[Workty]:
         """The worktys that the account sees, with their properties."""
-        fields = "name,desc,accountId,template,price,propertiesIds"
+        fields = "name,desc,accountId,template,price,propertiesIds,version"
         return [workty_from(record) for record in self.rest.get("/workties", fields=fields, embed="properties")]
+
+    def versions(self, workty: str | Workty) -> list[Version]:
+        """Versions of a workty, newest first. Raises `BadUse` for one that does not exist or means several."""
+        found = workty if isinstance(workty, Workty) else find_workty(workty, self.workties(), self._owner())
+        if isinstance(found, str):
+            raise BadUse(f"{found[0].upper()}{found[1:]}")
+        return pushing.versions(self.rest, found.id)
 
     def runs(self, workflow: str | Workflow | None = None, *, limit: int = 50) -> list[Run]:
         """Runs, newest first, without their steps: of one workflow or of all. At most 250."""
@@ -193,7 +201,7 @@ class Client:
         """
         wanted = definition if isinstance(definition, Definition) else read_definition(definition)
         own = self.account_id
-        steps = wanted_steps(wanted, self.workties(), own)
+        steps = wanted_steps(wanted, self.workties(), own, self.versions)
         found = [record for record in self._named(wanted.name) if record["accountId"] == own]
         if len(found) > 1:
             raise _ambiguous(wanted.name, found)
@@ -203,6 +211,39 @@ class Client:
         planned = plan(wanted, steps, present)
         latest = self._latest(present.id) if planned.removed else None
         return carrying_out.update(self.rest, present, planned, latest if latest and not latest.ended else None)
+
+    def push(
+        self, data: bytes, name: str, *, desc: str = "", template: bool | None = None, price: int | None = None
+    ) -> Pushed:
+        """Create the workty of this name from a package (a zip), or give it to the one that the account owns.
+
+        Pushing the same package twice changes nothing. For admins, as all that adds to the catalogue.
+
+        Args:
+            name: as the package's manifest says.
+            desc: of a new workty; one that exists keeps its own.
+            template: whether others may use it; None leaves it as it is, or no.
+            price: in cents; None leaves it as it is, or free.
+
+        Raises:
+            Refused: the package is no good, or its version is there with other code (409).
+        """
+        fields = {"desc": desc, "template": template, "price": price}
+        asked = {"name": name, "accountId": self.account_id, "fields": "name,accountId,version"}
+        own = [workty_from(record) for record in self.rest.get("/workties", **asked)]
+        return pushing.push(self.rest, own, data, name, {k: v for k, v in fields.items() if v is not None})
+
+    def upgrade(self, workflow: str | Workflow, step: str | None = None, to: str = LATEST) -> list[Upgraded]:
+        """Give the instances of a workflow the newest version of their worktys. A run under way goes on as it is.
+
+        Args:
+            step: only those of this name or id.
+            to: another version than the newest.
+
+        Raises:
+            BadUse: there is no such step or version; nothing was changed.
+        """
+        return pushing.upgrade(self.rest, self.workflow(workflow), step, to)
 
     # --- live
 
@@ -247,6 +288,13 @@ class Client:
         if not found:
             raise BadUse(f"There is no workflow '{workflow}'")
         return str(found[0]["_id"]), str(found[0]["name"])
+
+    def _owner(self) -> str:
+        """The account, "" if it cannot be found out: then no workty is preferred."""
+        try:
+            return self.account_id
+        except BadUse:
+            return ""
 
     def _named(self, name: str) -> list[Mapping[str, Any]]:
         found: list[Mapping[str, Any]] = self.rest.get("/workflows", name=name, fields="name,accountId")

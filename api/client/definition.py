@@ -5,6 +5,7 @@ desc: Copies the photos
 steps:
   - workty: with-delay
     name: wait
+    version: "1.2"
     properties: {delay: 2}
 """
 
@@ -28,17 +29,22 @@ VALUES_LIMIT = 10_000
 DEPTH_LIMIT = 32
 #: Most characters of names and descriptions, and most bytes of a property as JSON (REST contract, section 1).
 NAME_LIMIT, DESC_LIMIT = 256, 4096
+VERSION_LIMIT = 64
 VALUE_LIMIT = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class StepDefinition:
-    """A step: name or id of a workty, and the values of those of its properties that differ from its defaults."""
+    """A step: name or id of a workty, and the values of those of its properties that differ from its defaults.
+
+    `version` is one of the workty's, or `latest`; without it an instance that is there keeps the one that it has.
+    """
 
     workty: str
     name: str = ""
     desc: str = ""
     properties: Mapping[str, Any] = field(default_factory=dict)
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +115,13 @@ class _Reader:
 
     def _step(self, data: object, number: int) -> StepDefinition:
         place = f"step {number}"
-        fields = self._fields(data, place, ("workty",), ("name", "desc", "properties"))
+        fields = self._fields(data, place, ("workty",), ("name", "desc", "version", "properties"))
         return StepDefinition(
             workty=self._text(fields, "workty", f"{place}: ", NAME_LIMIT, needed=True),
             name=self._text(fields, "name", f"{place}: ", NAME_LIMIT),
             desc=self._text(fields, "desc", f"{place}: ", DESC_LIMIT),
             properties=self._properties(fields.get("properties"), f"{place}: properties"),
+            version=self._text(fields, "version", f"{place}: ", VERSION_LIMIT),
         )
 
     def _fields(self, data: object, place: str, needed: tuple[str, ...], others: tuple[str, ...]) -> dict[str, Any]:

@@ -26,7 +26,10 @@ class Property:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """A workty in a workflow. Its `name` may be empty; `state` is that of the latest run."""
+    """A workty in a workflow. Its `name` may be empty; `state` is that of the latest run.
+
+    `version` is the one that it runs until it is upgraded; "" means the code that its workty has at that moment.
+    """
 
     id: str
     name: str
@@ -34,6 +37,7 @@ class Instance:
     workty: str
     state: str
     properties: tuple[Property, ...]
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,10 @@ class Workflow:
 
 @dataclass(frozen=True, slots=True)
 class Workty:
-    """A program of the catalogue. `price` is in cents; a template with a price has to be acquired first."""
+    """A program of the catalogue. `price` is in cents; a template with a price has to be acquired first.
+
+    `version` is the one of its code now, "" for code without manifest.
+    """
 
     id: str
     name: str
@@ -59,6 +66,29 @@ class Workty:
     template: bool
     price: int
     properties: tuple[Property, ...]
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredProperty:
+    """A property that a version declares; `type` is text, number, integer, boolean or any, `default` any JSON value."""
+
+    name: str
+    type: str
+    default: Any
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version of a workty. `size` is in bytes, `sha256` that of the package."""
+
+    version: str
+    created: str
+    size: int
+    sha256: str
+    properties: tuple[DeclaredProperty, ...]
+    states: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +184,7 @@ def instance_from(record: Record) -> Instance:
         workty=str(record.get("worktyId", "")),
         state=str(state.get("name", "")) if isinstance(state, Mapping) else "",
         properties=properties_from(record),
+        version=str(record.get("version", "")),
     )
 
 
@@ -173,6 +204,22 @@ def workty_from(record: Record) -> Workty:
         template=bool(record.get("template")),
         price=int(record.get("price") or 0),
         properties=properties_from(record),
+        version=str(record.get("version", "")),
+    )
+
+
+def version_from(record: Record) -> Version:
+    """A version, as REST's list of them has it."""
+    return Version(
+        version=str(record.get("version", "")),
+        created=str(record.get("created", "")),
+        size=int(record.get("size") or 0),
+        sha256=str(record.get("sha256", "")),
+        properties=tuple(
+            DeclaredProperty(str(p["name"]), str(p.get("type", "any")), p.get("default"), str(p.get("description", "")))
+            for p in record.get("properties") or ()
+        ),
+        states=tuple(str(state) for state in record.get("states") or ()),
     )
 
 

@@ -39,6 +39,7 @@ ROUTES: tuple[tuple[str, type[Endpoint]], ...] = (
     ("/audit", audit.Audit),
     ("/workties", workties.Workties),
     ("/workties/<id>", workties.OneWorkty),
+    ("/workties/<id>/versions", workties.Versions),
     ("/workties/<id>/properties", workties.Properties),
     ("/workties/<id>/properties/<propertyId>", workties.OneProperty),
     ("/workflows", workflows.Workflows),

@@ -26,7 +26,10 @@ class Instances(Endpoint):
         return call.listed(self.services.instances.find(call.account, call.path["id"], selection, view))
 
     def post(self, call: Call) -> Response:
-        """Add an instance of a workty at the place that `position_*` names, by default at the end."""
+        """Add an instance of a workty at the place that `position_*` names, by default at the end.
+
+        It keeps the version that the workty has now, or the one that `version` names.
+        """
         workflow_id = call.path["id"]
         record = self.services.instances.add(call.account, workflow_id, call.body, _written(call))
         return call.created(record, "workflows", workflow_id, "worktiesInstances", record["_id"])
@@ -48,7 +51,11 @@ class OneInstance(Endpoint):
         return call.one(record)
 
     def put(self, call: Call) -> Response:
-        """Change name or desc of an instance, or move it to the place that `position_*` names."""
+        """Change name, desc or version of an instance, or move it to the place that `position_*` names.
+
+        With another version its properties become what that declares; those that stay keep their values. A run that is
+        under way keeps what it began with.
+        """
         path = call.path
         record = self.services.instances.change(
             call.account, path["id"], path["worktyInstanceId"], call.body, _written(call)

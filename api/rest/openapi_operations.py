@@ -91,6 +91,7 @@ _DEVICE_FIELDS: Mapping[str, Schema] = {
 _SLOTS = number(4, minimum=0, maximum=1024, description="Shown until the board says itself how many it has")
 _PROPERTY_FIELDS: Mapping[str, Schema] = {"name": text("delay", maxLength=256), "value": ANY}
 _STOPPING = {409: "Code 8: the run is being stopped"}
+_WANTED = text("latest", maxLength=64, description="A version of the workty, or `latest`")
 _POSITION_WRONG = "Codes 10, 11, 12: the position is wrong; or a parameter is"
 
 OPERATIONS: Mapping[tuple[str, str], Operation] = {
@@ -132,6 +133,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         Form.CHANGE, "Workty", record({**_WORKTY_FIELDS, "price": _PRICE_CENTS}), embed=_WORKTY
     ),
     ("/workties/<id>", "DELETE"): Operation(Form.DELETE),
+    ("/workties/<id>/versions", "GET"): Operation(Form.LIST, "Version"),
     ("/workties/<id>/properties", "POST"): Operation(
         Form.CREATE, "Property", record({"property": record(_PROPERTY_FIELDS, "name")}, "property")
     ),
@@ -155,7 +157,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("/workflows/<id>/worktiesInstances", "POST"): Operation(
         Form.CREATE,
         "Instance",
-        record({"worktyId": ID, "name": NAME, "desc": DESC, **_POSITION}, "worktyId"),
+        record({"worktyId": ID, "name": NAME, "desc": DESC, "version": _WANTED, **_POSITION}, "worktyId"),
         embed=_INSTANCE,
         errors={
             400: _POSITION_WRONG,
@@ -167,7 +169,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("/workflows/<id>/worktiesInstances/<worktyInstanceId>", "PUT"): Operation(
         Form.CHANGE,
         "Instance",
-        record({"name": NAME, "desc": DESC, **_POSITION}),
+        record({"name": NAME, "desc": DESC, "version": _WANTED, **_POSITION}),
         embed=_INSTANCE,
         errors={400: f"Nothing to update. {_POSITION_WRONG}"},
     ),

@@ -12,6 +12,7 @@ from orchestrator.accounts.service import ACCOUNT
 from orchestrator.audit.service import ENTRY
 from orchestrator.boards.service import DEVICE
 from orchestrator.catalogue.service import PROPERTY, WORKTY
+from orchestrator.catalogue.versions import VERSION
 from orchestrator.payments.service import PAYMENT
 from orchestrator.runs.history import LOG_MESSAGE, RUN, RUN_WITH_STEPS
 from orchestrator.selection import Entity, Kind
@@ -28,6 +29,7 @@ RECORDS: Mapping[str, Entity] = {
     "Payment": PAYMENT,
     "AuditEntry": ENTRY,
     "Workty": WORKTY,
+    "Version": VERSION,
     "Property": PROPERTY,
     "Workflow": WORKFLOW,
     "Instance": INSTANCE,
@@ -110,6 +112,10 @@ LINE: Mapping[str, Schema] = {
     "stream": text("stdout", enum=["stdout", "stderr", "log"]),
     "text": text("12 photos copied"),
 }
+DECLARED = record(
+    {"name": text("delay"), "type": text("number"), "default": ANY, "description": text("Seconds to wait")},
+    *("name", "type", "default", "description"),
+)
 CODE: Schema = {
     "description": "A zip: base64 text, a list of bytes, or {type: Buffer, data: [...]}. Answers have the last form",
     "nullable": True,
@@ -155,6 +161,11 @@ _FIELDS: Mapping[str, Schema] = {
     "amount": number(250, description="Cents"),
     "price": number(150, description="Cents"),
     "operation": text("PUT /workflows/{id}"),
+    "version": text("1.2", maxLength=64, description="Empty without a manifest"),
+    "sha256": text("9f86d081884c7d65...", description="Of the package, in hexadecimal"),
+    "size": number(2048, description="Bytes of the package"),
+    "states": listed(text("copying")),
+    "properties": listed(DECLARED),
     "platform": text("Linux-6.6-armv7l"),
 }
 

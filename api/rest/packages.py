@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Response, request
 from flask_restx import Resource
+from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
 from api.services import Services
 from orchestrator.errors import Forbidden, NotFound
@@ -19,11 +20,17 @@ class Packages(Resource):  # type: ignore[misc]
         self._services = services
 
     def get(self, sha256: str) -> Response:
-        """Download a package with the link from an assignment."""
+        """Download a package with the link from an assignment, or with `Range` a part of it."""
         expires, signature = request.args.get("expires", ""), request.args.get("signature", "")
         if not self._services.links.check(sha256, expires, signature, self._services.clock()):
             raise Forbidden
         data = self._services.packages.get(sha256)
         if data is None:
             raise NotFound("package")
-        return Response(data, mimetype="application/zip")
+        response = Response(data, mimetype="application/zip")
+        response.set_etag(sha256)
+        try:
+            response.make_conditional(request, accept_ranges=True, complete_length=len(data))
+        except RequestedRangeNotSatisfiable:
+            return Response(status=416, headers={"Content-Range": f"bytes */{len(data)}"})
+        return response

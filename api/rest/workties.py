@@ -8,6 +8,7 @@ from flask import Response
 
 from api.rest.endpoint import Call, Endpoint, Needs
 from orchestrator.catalogue.service import WORKTY
+from orchestrator.catalogue.versions import VERSION
 
 
 class Workties(Endpoint):
@@ -40,13 +41,28 @@ class OneWorkty(Endpoint):
         return call.one(self.services.catalogue.get(call.account, call.path["id"], call.parameters.view()))
 
     def put(self, call: Call) -> Response:
-        """Change a workty. `price` is in whole cents."""
+        """Change a workty. `price` is in whole cents.
+
+        A package with a manifest is kept as a version, and the workty's properties become what it declares. 409 if that
+        version is there with other code.
+        """
         return call.one(self.services.editor.change(call.account, call.path["id"], call.body))
 
     def delete(self, call: Call) -> Response:
         """Delete a workty with its properties and all of its instances; runs that still need one are stopped."""
         self.services.editor.delete(call.account, call.path["id"])
         return Response(status=204)
+
+
+class Versions(Endpoint):
+    """Versions of a workty."""
+
+    needs: ClassVar[Needs] = {"GET": ("workties", "view")}
+
+    def get(self, call: Call) -> Response:
+        """List versions, newest first."""
+        view, selection = call.parameters.view(), call.parameters.selection(VERSION)
+        return call.listed(self.services.catalogue.versions(call.account, call.path["id"], selection, view))
 
 
 class Properties(Endpoint):

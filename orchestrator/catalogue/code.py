@@ -8,7 +8,7 @@ import posixpath
 import re
 import zipfile
 
-from orchestrator.values import NAME_LIMIT, Values
+from orchestrator.values import NAME_LIMIT, UNSTORABLE, Values, storable
 from workties.errors import BadPackage
 from workties.package import PackageInfo, inspect
 
@@ -48,12 +48,16 @@ def sent_entry(values: Values) -> str:
 def inspected(values: Values, data: bytes, *, language: str, entry: str) -> PackageInfo | None:
     """What is known of a package; notes a problem and returns None if it cannot be used with this entry point."""
     try:
-        return inspect(data, language=language, entry=entry)
+        info = inspect(data, language=language, entry=entry)
     except BadPackage as error:
         # Whoever sends only another entry point is told about that one.
         field = FIELD if FIELD in values or ENTRY_FIELD not in values else ENTRY_FIELD
         values.wrong(f"Path `{field}` is not usable: {error}.")
         return None
+    for declared in info.manifest.properties if info.manifest else ():
+        if not storable(declared.default):
+            values.wrong(f"Path `{FIELD}` is not usable: the default of property '{declared.name}': {UNSTORABLE}.")
+    return info
 
 
 def _decoded(sent: object) -> bytes | None:

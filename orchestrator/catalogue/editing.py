@@ -11,7 +11,9 @@ from pymongo import ReturnDocument
 from pymongo.database import Database
 
 from orchestrator.accounts.account import Account
+from orchestrator.catalogue.adopting import Adoption
 from orchestrator.catalogue.code import DEFAULT_ENTRY, ENTRY_FIELD, FIELD, inspected, sent_code, sent_entry
+from orchestrator.catalogue.declared import Rearranged
 from orchestrator.catalogue.dictionaries import Dictionaries
 from orchestrator.catalogue.packages import PackageStore, digest_of
 from orchestrator.catalogue.removal import WorktyRemoval
@@ -59,12 +61,16 @@ class CatalogueEditor:
         self._dictionaries = Dictionaries(db)
         self._catalogue = catalogue
         self._packages = packages
+        self._adoption = Adoption(db, packages, clock)
         self._removal = removal
         self._clock = clock
         self._audience = audience
 
     def create(self, actor: Account, body: Mapping[str, Any]) -> Record:
-        """A new workty of the actor; `price` is in currency units. Raises `Forbidden`, `ValidationFailed`."""
+        """A new workty of the actor, with the properties that its package declares; `price` is in currency units.
+
+        Raises `Forbidden`, `ValidationFailed`.
+        """
         actor.require("workties", "create")
         values = Values(body)
         values.required("name")
@@ -83,17 +89,18 @@ class CatalogueEditor:
             "created": self._clock(),
         }
         data = sent_code(values)
-        if data is not None:
-            document["package"] = self._package(values, data, document)
+        package = None if data is None else self._package(values, data, document)
         values.done()
-        if data is not None:
+        if data is not None and package is not None:
             self._packages.put(data)
+            taken = self._adoption.begin(document, package)
+            document |= {"package": package, "propertiesIds": taken.ids if taken else []}
         self._workties.insert_one(document)
         self._tell(actor, document)
         return self._catalogue.record(actor, document)
 
     def change(self, actor: Account, workty_id: str, body: Mapping[str, Any]) -> Record:
-        """Change a workty; `price` is in whole cents.
+        """Change a workty; `price` is in whole cents. With a package its properties become what that declares.
 
         Raises `Forbidden`, `NothingToUpdate`, `NotFound`, `ValidationFailed`.
         """
@@ -108,18 +115,21 @@ class CatalogueEditor:
             values.done()
             if data is not None:
                 self._packages.put(data)
+            taken = self._taken_over(workty, described)
             # A package goes with one entry point and one language: whoever finds others looks at all of them again.
-            as_read = _code_of(workty) if touches_code else {}
+            as_read = (_code_of(workty) if touches_code else {}) | _list_of(workty, taken)
             done = self._workties.find_one_and_update(
                 {"_id": workty["_id"], **as_read},
-                {"$set": changed | described},
+                {"$set": changed | described | ({"propertiesIds": taken.ids} if taken else {})},
                 return_document=ReturnDocument.AFTER,
             )
             if done is not None:
+                self._adoption.finish(taken)
                 self._give_up(workty, done)
                 self._tell(actor, done)
                 return self._catalogue.record(actor, done)
-            workty = self._workties.find_one({"_id": workty["_id"]})
+            gone, workty = workty, self._workties.find_one({"_id": workty["_id"]})
+            self._adoption.undo(gone, taken, gone=workty is None)
         raise NotFound("workty")
 
     def delete(self, actor: Account, workty_id: str) -> None:
@@ -168,6 +178,11 @@ class CatalogueEditor:
         info = inspected(values, data, language=language, entry=workty.get(ENTRY_FIELD) or DEFAULT_ENTRY)
         return None if info is None else package_document(info)
 
+    def _taken_over(self, workty: Document, described: Mapping[str, Any]) -> Rearranged | None:
+        """What becomes of the properties with a new package; None if it is the same one, or there is none."""
+        package = described.get("package")
+        return None if package is None else self._adoption.begin(workty, package)
+
     def _give_up(self, before: Document, after: Document) -> None:
         """Release the package that a workty had and has no more."""
         old = digest_of(before)
@@ -178,6 +193,11 @@ class CatalogueEditor:
 def _discount(values: Values) -> int | float:
     percent = values.decimal("discountPercent", places=2, most=MOST_DISCOUNT)
     return int(percent) if percent == int(percent) else float(percent)
+
+
+def _list_of(workty: Document, taken: Rearranged | None) -> dict[str, Any]:
+    """The list of properties that was rearranged, as the condition of a write."""
+    return {} if taken is None else {"propertiesIds": workty["propertiesIds"]}
 
 
 def _code_of(workty: Document) -> dict[str, Any]:

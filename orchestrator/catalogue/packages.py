@@ -18,7 +18,7 @@ from pymongo.errors import DuplicateKeyError
 LINK_LIFETIME = timedelta(minutes=10)
 
 
-#: How long a package stays after the last workty gave it up. Far longer than anything takes that is just storing,
+#: How long a package stays after the last one gave it up. Far longer than anything takes that is just storing,
 #: buying or starting to run a workty with the same package, and has not said so yet.
 KEPT = timedelta(days=1)
 
@@ -29,6 +29,7 @@ class PackageStore:
     def __init__(self, db: Database[dict[str, Any]]) -> None:
         self._packages = db["packages"]
         self._workties = db["workties"]
+        self._versions = db["workty_versions"]
         self._runs = db["runs"]
 
     def put(self, data: bytes) -> str:
@@ -42,7 +43,7 @@ class PackageStore:
         return digest
 
     def release(self, digests: Iterable[str], now: datetime) -> None:
-        """Note that a workty gave these packages up, and remove those that nothing has used for `KEPT` since then."""
+        """Note that somebody gave these packages up, and remove those that nothing has used for `KEPT` since then."""
         self._packages.update_many({"_id": {"$in": sorted(set(digests))}}, {"$set": {"released": now}})
         released = {"released": {"$lt": now - KEPT}}
         for found in list(self._packages.find(released, {"released": True})):
@@ -63,8 +64,13 @@ class PackageStore:
 
     def _used(self, digest: str) -> bool:
         needing = {"active": True, "steps.package.sha256": digest}
-        return bool(self._workties.find_one({"package.sha256": digest}, {"_id": True})) or bool(
-            self._runs.find_one(needing, {"_id": True})
+        return any(
+            collection.find_one(where, {"_id": True})
+            for collection, where in (
+                (self._workties, {"package.sha256": digest}),
+                (self._versions, {"sha256": digest}),
+                (self._runs, needing),
+            )
         )
 
 

@@ -1,4 +1,5 @@
-"""Takes worktys away together with all that hangs on them: instances everywhere, runs that need them, properties, code.
+"""Takes worktys away together with all that hangs on them: instances everywhere, runs that need them, properties,
+versions, code.
 
 Checks no permissions.
 """
@@ -14,6 +15,7 @@ from pymongo.database import Database
 
 from orchestrator.accounts.account import Account
 from orchestrator.catalogue.packages import PackageStore, digest_of
+from orchestrator.catalogue.versions import VersionStore
 from orchestrator.changes import entity_change
 from orchestrator.live import NOBODY, Audience, EntityKind
 from orchestrator.workflows.removal import Removal
@@ -35,12 +37,13 @@ class WorktyRemoval:
         self._properties = db["workty_properties"]
         self._removal = Removal(db, runs, audience)
         self._packages = packages
+        self._versions = VersionStore(db, packages)
         self._runs = runs
         self._clock = clock
         self._audience = audience
 
     def workty(self, workty: Mapping[str, Any], reason: str, actor: Account | None = None) -> bool:
-        """Remove a workty, its properties and all its instances; stop the runs that still need one, for `reason`.
+        """Remove a workty with its properties, versions and instances; stop the runs that still need one, for `reason`.
 
         Returns whether it was this call that removed the workty. `actor` asked for it.
         """
@@ -52,6 +55,7 @@ class WorktyRemoval:
         if removed is None:
             return False
         self._properties.delete_many({"_id": {"$in": removed["propertiesIds"]}})
+        self._versions.remove(key, self._clock())
         digest = digest_of(removed)
         if digest is not None:
             self._packages.release([digest], self._clock())

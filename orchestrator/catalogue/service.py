@@ -11,8 +11,10 @@ from pymongo.database import Database
 
 from orchestrator.accounts.account import Account
 from orchestrator.accounts.service import AccountService
+from orchestrator.catalogue.declared import declaration, defaults, rearranged
 from orchestrator.catalogue.dictionaries import DICTIONARIES, Dictionaries
 from orchestrator.catalogue.packages import PackageStore
+from orchestrator.catalogue.versions import VersionStore
 from orchestrator.errors import NotFound, NotOwnWorkty
 from orchestrator.references import embed, from_collection
 from orchestrator.selection import EVERYTHING, Entity, Kind, Record, Selection, View
@@ -37,6 +39,7 @@ WORKTY: Entity = {
     "price": Kind.NUMBER,
     "discountPercent": Kind.DECIMAL,
     "created": Kind.DATE,
+    "version": Kind.OTHER,
 }
 
 Document = Mapping[str, Any]
@@ -52,6 +55,7 @@ class CatalogueService:
         self._workties = db["workties"]
         self._properties = db["workty_properties"]
         self._packages = packages
+        self._versions = VersionStore(db, packages)
         self._accounts = accounts
 
     def find(self, actor: Account, selection: Selection, view: View = EVERYTHING) -> list[Record]:
@@ -69,6 +73,11 @@ class CatalogueService:
         """One workty. Raises `Forbidden`, `NotFound`."""
         actor.require("workties", "view")
         return self._records(actor, [self._visible(actor, object_id(workty_id))], view)[0]
+
+    def versions(self, actor: Account, workty_id: str, selection: Selection, view: View = EVERYTHING) -> list[Record]:
+        """Versions of a workty, newest first. Raises `Forbidden`, `NotFound`."""
+        actor.require("workties", "view")
+        return self._versions.find(self._visible(actor, object_id(workty_id))["_id"], selection, view)
 
     def dictionary(self, actor: Account, field: str) -> list[Record]:
         """What worktys may have for `field`, e.g. `categoryId`. Raises `Forbidden`."""
@@ -107,6 +116,28 @@ class CatalogueService:
         found = from_collection(self._properties, PROPERTY)(wanted) if wanted else {}
         return [found[id_] for id_ in wanted if id_ in found]
 
+    def document(self, workty_id: ObjectId) -> Document:
+        """The document of a workty. Raises `NotFound`."""
+        found = self._workties.find_one({"_id": workty_id})
+        if found is None:
+            raise NotFound("workty")
+        return found
+
+    def package(self, workty: Document, version: str) -> Document:
+        """The stored package of a version that a client names. Raises `ValidationFailed` for one there is not."""
+        return self._versions.wanted(workty, version)
+
+    def held_package(self, workty: Document, version: str) -> Document:
+        """The stored package that an instance of this version runs; "" is the workty's code. Empty if there is none."""
+        return self._versions.held(workty, version)
+
+    def offered(self, workty: Document, package: Document) -> list[Record]:
+        """What a new instance of this package of the workty has: names and values, in order."""
+        present, current = self.properties(workty["propertiesIds"]), workty.get("package") or {}
+        if package.get("version") == current.get("version"):
+            return present
+        return [dict(p) for p in rearranged(present, defaults(current), defaults(package), follow=True).result]
+
     def embedded(self, actor: Account, ids: list[ObjectId]) -> dict[ObjectId, Record]:
         """Worktys to be embedded in what uses them, by id; those that the account does not see are left out."""
         found = self._workties.find({"$and": [_visible(actor), {"_id": {"$in": ids}}]})
@@ -121,7 +152,10 @@ class CatalogueService:
     def _records(self, actor: Account, documents: Iterable[Mapping[str, Any]], view: View) -> list[Record]:
         found = list(documents)
         code = self._code(actor, found) if view.has("compressedCode") else {}
-        records = [view.pick({**document, **code.get(document["_id"], {})}, WORKTY) for document in found]
+        records = [
+            view.pick({**document, **code.get(document["_id"], {}), "version": _version(document)}, WORKTY)
+            for document in found
+        ]
         if view.embeds("propertiesIds", "properties"):
             embed(records, "propertiesIds", from_collection(self._properties, PROPERTY))
         if view.embeds("accountId", "account"):
@@ -137,6 +171,10 @@ class CatalogueService:
         digests = {d["_id"]: d["package"]["sha256"] for d in open_ if d.get("package")}
         data = self._packages.get_many(digests.values()) if digests else {}
         return {d["_id"]: {"compressedCode": data.get(digests.get(d["_id"], ""))} for d in open_}
+
+
+def _version(workty: Document) -> str:
+    return str((workty.get("package") or {}).get("version", ""))
 
 
 def _visible(actor: Account) -> dict[str, Any]:
@@ -157,4 +195,6 @@ def package_document(info: PackageInfo) -> dict[str, Any]:
         # A package of v1 says nothing of what it needs, and always had the network.
         "access": encode(manifest.access if manifest else Access(network=True)),
         "recovery": asdict(manifest.recovery if manifest else Recovery()),
+        "states": list(manifest.states) if manifest else [],
+        "properties": [declaration(found) for found in manifest.properties] if manifest else [],
     }

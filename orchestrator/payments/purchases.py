@@ -46,6 +46,7 @@ class Purchases:
         self._accounts = db["accounts"]
         self._workties = db["workties"]
         self._properties = db["workty_properties"]
+        self._versions = db["workty_versions"]
         self._payments = db["payment_transactions"]
         self._clock = clock
         self._audience = audience
@@ -114,9 +115,19 @@ class Purchases:
         """Make the documents that are not there yet; the note goes last."""
         for document in purchase["properties"]:
             self._properties.update_one({"_id": document["_id"]}, {"$setOnInsert": _content(document)}, upsert=True)
+        self._keep_version(purchase["workty"])
         for collection, document in ((self._workties, purchase["workty"]), (self._payments, purchase["payment"])):
             collection.update_one({"_id": document["_id"]}, {"$setOnInsert": _content(document)}, upsert=True)
         self._accounts.update_one({"_id": account_id}, {"$pull": {"purchases": {"_id": purchase["_id"]}}})
+
+    def _keep_version(self, workty: Document) -> None:
+        """The code that the copy has is the first of its versions, unless it has no manifest."""
+        package = workty.get("package") or {}
+        if package.get("version"):
+            key = {"worktyId": workty["_id"], "version": package["version"]}
+            content = {name: value for name, value in package.items() if name != "version"}
+            update = {"$setOnInsert": {"created": workty["created"], **content}}
+            self._versions.update_one(key, update, upsert=True)
 
     def _tell(self, account_id: ObjectId, purchase: Document, request_id: str | int | float | None = None) -> None:
         made = (
@@ -133,6 +144,7 @@ class Purchases:
         try:
             self._payments.delete_one({"_id": purchase["payment"]["_id"]})
             self._workties.delete_one({"_id": purchase["workty"]["_id"]})
+            self._versions.delete_many({"worktyId": purchase["workty"]["_id"]})
             self._properties.delete_many({"_id": {"$in": purchase["workty"]["propertiesIds"]}})
             self._accounts.update_one(
                 {"_id": account_id, "purchases._id": purchase["_id"]},

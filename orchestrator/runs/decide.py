@@ -115,7 +115,13 @@ def _stop(turn: Turn, event: StopWanted) -> None:
 def _properties(turn: Turn, event: PropertiesChanged) -> None:
     for index, step in enumerate(turn.run.steps):
         if step.instance == event.instance and not step.active and not turn.run.state.final:
-            turn.change_step(index, properties=event.properties)
+            turn.change_step(index, properties=_newest(step.properties, event.properties))
+
+
+def _newest(kept: tuple[messages.Property, ...], told: tuple[messages.Property, ...]) -> tuple[messages.Property, ...]:
+    """Properties with their newest values. An upgraded instance has others; a run keeps those that it began with."""
+    newest = {found.id: found for found in told}
+    return tuple(newest.get(found.id, found) for found in kept) or told
 
 
 def _renamed(turn: Turn, event: InstanceRenamed) -> None:

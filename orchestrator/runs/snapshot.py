@@ -1,6 +1,7 @@
 """Turns the instances of a workflow into the steps of a run: what a run needs to know, read once, at its start.
 
-Reads the collections of workflows, instances, properties and workties (REST contract, section 7); writes nothing.
+Reads the collections of workflows, instances, properties, workties and versions (REST contract, section 7); writes
+nothing.
 """
 
 from __future__ import annotations
@@ -34,8 +35,19 @@ class Snapshots:
         ordered = [instance for instance in known if instance["worktyId"] in workties]
         wanted = [property_id for instance in ordered for property_id in instance["propertiesIds"]]
         properties = self._by_id("workty_properties", wanted)
-        languages = self._languages(workties)
-        return tuple(_step(instance, workties, properties, languages) for instance in ordered)
+        languages, versions = self._languages(workties), self._versions(ordered, workties)
+        return tuple(_step(instance, workties, properties, languages, versions) for instance in ordered)
+
+    def _versions(
+        self, instances: Sequence[Document], workties: Mapping[ObjectId, Document]
+    ) -> Mapping[tuple[ObjectId, str], Document]:
+        """The packages of versions that are no more what their workty has, by workty and version."""
+        current = {key: (workty.get("package") or {}).get("version") for key, workty in workties.items()}
+        old = [i for i in instances if i.get("version") and i["version"] != current[i["worktyId"]]]
+        if not old:
+            return {}
+        where = {"worktyId": {"$in": [i["worktyId"] for i in old]}, "version": {"$in": [i["version"] for i in old]}}
+        return {(found["worktyId"], found["version"]): found for found in self._database["workty_versions"].find(where)}
 
     def _languages(self, workties: Mapping[ObjectId, Document]) -> Mapping[ObjectId, str]:
         """The top-level name of each language type that is used, for workties without a package."""
@@ -62,9 +74,13 @@ def _step(
     workties: Mapping[ObjectId, Document],
     properties: Mapping[ObjectId, Document],
     languages: Mapping[ObjectId, str],
+    versions: Mapping[tuple[ObjectId, str], Document],
 ) -> Step:
-    workty = workties[instance["worktyId"]]
+    workty, version = workties[instance["worktyId"]], instance.get("version")
     package = workty.get("package") or {}
+    if version and version != package.get("version"):
+        # Of a version that is gone there is no code, and never other code instead.
+        package = versions.get((workty["_id"], version), {})
     language = package.get("language") or languages.get(workty["languageTypeId"], "nodejs")
     return Step(
         instance=str(instance["_id"]),

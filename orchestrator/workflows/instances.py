@@ -12,6 +12,7 @@ from pymongo.database import Database
 
 from orchestrator.accounts.account import Account
 from orchestrator.catalogue.service import PROPERTY, CatalogueService
+from orchestrator.catalogue.versions import LATEST
 from orchestrator.changes import entity_change
 from orchestrator.errors import NotFound, NothingToUpdate, OrchestratorError, StateForbids, TooManyInstances
 from orchestrator.live import NOBODY, Audience, EntityKind
@@ -21,6 +22,10 @@ from orchestrator.workflows.positions import POSITION, Position
 from orchestrator.workflows.reading import Document, Reader
 from orchestrator.workflows.removal import Removal
 from orchestrator.workflows.runs import Runs
+from orchestrator.workflows.upgrading import VERSION_LIMIT, Upgrades
+
+#: What a client may change of an instance, besides its place.
+FIELDS = ("name", "desc", "version")
 
 #: Instances that a workflow may have: they and their workflow, or the run of them, are one document of the database,
 #: which has at most 16 MiB.
@@ -48,6 +53,7 @@ class InstanceService:
         self._instances = db["workty_instances"]
         self._properties = db["workty_properties"]
         self._removal = Removal(db, runs)
+        self._upgrades = Upgrades(db, catalogue)
         self._reader = reader
         self._catalogue = catalogue
         self._runs = runs
@@ -74,6 +80,8 @@ class InstanceService:
     def add(self, actor: Account, workflow_id: str, body: Mapping[str, Any], view: View = EVERYTHING) -> Record:
         """A new instance of a workty, with a copy of its properties, at the place that the body names.
 
+        It has the version that the workty has now, or the one that the body names, and keeps it.
+
         Raises `Forbidden`, `NotFound`, `NotOwnWorkty`, `BadParameter`, `ValidationFailed`, `TooManyInstances`.
         """
         actor.require("workflows", "update")
@@ -82,6 +90,7 @@ class InstanceService:
         workflow = self._reader.owned(actor, workflow_id)
         workty = self._catalogue.usable(actor, values.id("worktyId"))
         position.place(workflow["worktiesInstancesIds"])
+        package = self._catalogue.package(workty, values.text("version", limit=VERSION_LIMIT) or LATEST)
         instance = {
             "_id": ObjectId(),
             "workflowId": workflow["_id"],
@@ -89,9 +98,11 @@ class InstanceService:
             "name": values.text("name"),
             "desc": values.text("desc", limit=TEXT_LIMIT),
             "created": self._clock(),
+            "version": package.get("version", ""),
         }
         values.done()
-        workflow = self._store(workflow, instance, self._copies(workty), position)
+        properties = [found | {"_id": ObjectId()} for found in self._catalogue.offered(workty, package)]
+        workflow = self._store(workflow, instance, properties, position)
         found = self._reader.instances_of(workflow, [instance["_id"]])
         if not found:
             # Removed together with its workty before it came into the list.
@@ -103,21 +114,26 @@ class InstanceService:
     def change(
         self, actor: Account, workflow_id: str, instance_id: str, body: Mapping[str, Any], view: View = EVERYTHING
     ) -> Record:
-        """Change name or desc of an instance, or move it to the place that the body names.
+        """Change name, desc or version of an instance, or move it to the place that the body names.
+
+        With another version its properties become what that declares. A run that is under way keeps what it began with.
 
         Raises `Forbidden`, `NothingToUpdate`, `NotFound`, `BadParameter`, `ValidationFailed`.
         """
         actor.require("workflows", "update")
         values, position = Values(body), Position.of(body)
-        if not position.given and "name" not in values and "desc" not in values:
-            raise NothingToUpdate(("name", "desc", *POSITION))
+        if not position.given and not any(name in values for name in FIELDS):
+            raise NothingToUpdate((*FIELDS, *POSITION))
         workflow = self._reader.owned(actor, workflow_id)
         key = self._in(workflow, instance_id)["_id"]
         if position.given:
             position.place(workflow["worktiesInstancesIds"])
         changed = {"name": values.text("name")} if "name" in values else {}
         changed |= {"desc": values.text("desc", limit=TEXT_LIMIT)} if "desc" in values else {}
+        version = values.text("version", limit=VERSION_LIMIT)
         values.done()
+        if "version" in values:
+            self._upgrades.carry_out(key, version)
         if position.given:
             workflow = self._arrange(workflow, lambda ids: position.moved(ids, key), holding=key)
         if changed:
@@ -184,9 +200,6 @@ class InstanceService:
         if not found:
             raise NotFound("instance")
         return found[0]
-
-    def _copies(self, workty: Document) -> list[Record]:
-        return [found | {"_id": ObjectId()} for found in self._catalogue.properties(workty["propertiesIds"])]
 
     def _store(
         self, workflow: Document, instance: Record, properties: Sequence[Record], position: Position

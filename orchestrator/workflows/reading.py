@@ -39,6 +39,7 @@ INSTANCE: Entity = {
     "stateId": Kind.ID,
     "propertiesIds": Kind.OTHER,
     "created": Kind.DATE,
+    "version": Kind.TEXT,
 }
 
 STATE: Entity = {"_id": Kind.ID, "name": Kind.TEXT}
@@ -140,14 +141,15 @@ class Reader:
         return [*chain.from_iterable(read), *found]
 
     def _with_states(self, workflows: Iterable[Document], documents: list[Record]) -> list[Record]:
-        """The documents of instances with `state` and `stateId` set; at most one query."""
+        """The documents of instances with `state`, `stateId` and `version` set; at most one query."""
         runs: dict[ObjectId, ObjectId] = {w["_id"]: w["runId"] for w in workflows if w.get("runId")}
         run_ids = {runs[document["workflowId"]] for document in documents if document["workflowId"] in runs}
         states = self._runs.states(sorted(run_ids)) if run_ids else {}
         for document in documents:
             run = runs.get(document["workflowId"])
             state = self._state(states.get(run, {}).get(str(document["_id"]), INITIAL) if run else INITIAL)
-            document |= {"state": state, "stateId": state["_id"]}
+            # An instance that was made before there were versions goes with the code that its workty has.
+            document |= {"state": state, "stateId": state["_id"], "version": document.get("version") or ""}
         return documents
 
     def _state(self, name: str) -> Record:

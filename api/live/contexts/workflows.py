@@ -22,6 +22,7 @@ _PROPERTY_ID = f"{_PROPERTY}.id"
 
 #: What clients may say of a workflow and of an instance; they move instances over REST.
 _TEXTS = ("name", "desc")
+_INSTANCE_TEXTS = (*_TEXTS, "version")
 
 
 def _refresh_all(request: Request) -> Done:
@@ -63,12 +64,12 @@ def _stop(request: Request) -> None:
 
 
 def _add_instance(request: Request) -> None:
-    body = _only(request.at(_NAME), POSITION) | _only(request.at(_INSTANCE), _TEXTS)
+    body = _only(request.at(_NAME), POSITION) | _only(request.at(_INSTANCE), _INSTANCE_TEXTS)
     request.services.instances.add(request.actor, request.at(_ID), body | {"worktyId": request.at("workty.id")})
 
 
 def _update_instance(request: Request) -> None:
-    body = _only(request.at(_INSTANCE), _TEXTS)
+    body = _only(request.at(_INSTANCE), _INSTANCE_TEXTS)
     request.services.instances.change(request.actor, request.at(_ID), request.at(_INSTANCE_ID), body)
 
 

@@ -6,8 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from bson import ObjectId
 
 from tests.unit.api.conftest import Client, World
+from tests.unit.api.zips import MANIFEST, base64_text, zipped
 
 pytestmark = pytest.mark.real
 
@@ -63,11 +65,29 @@ def test_a_workty_deleted_while_it_is_being_used_is_gone_everywhere(world: World
     assert {found["_id"] for found in world.db["workty_properties"].find()} < before
 
 
+def test_of_many_who_push_a_version_at_once_one_does(world: World) -> None:
+    workty = world.admin.post("/workties", {"name": "tool"}).get_json()["_id"]
+
+    def push(number: int) -> int:
+        code = zipped(workty__toml=MANIFEST, main__py=str(number % 4))
+        path, body = f"/workties/{workty}", {"compressedCode": base64_text(code)}
+        return int(again(world, world.admin).put(path, body).status_code)
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(push, range(12)))
+    [kept] = world.db["workty_versions"].find({"worktyId": ObjectId(workty)})
+    current = world.admin.get(f"/workties/{workty}").get_json()
+    assert (kept["version"], current["version"]) == ("1.2", "1.2")
+    assert (answers.count(200), answers.count(409)) == (3, 9)
+
+
 @pytest.mark.parametrize(
     ("collection", "query", "index"),
     [
         ("packages", {"released": {"$lt": 5}}, "released"),
         ("workties", {"package.sha256": "x"}, "package"),
+        ("workty_versions", {"sha256": "x"}, "package"),
+        ("workty_versions", {"worktyId": "x", "version": "1"}, "of_workty"),
         ("workty_instances", {"worktyId": "x"}, "of_workty"),
         ("workty_instances", {"workflowId": "x"}, "of_workflow"),
         ("ui_settings", {"workflowId": "x"}, "of_workflow"),

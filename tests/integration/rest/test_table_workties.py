@@ -11,5 +11,6 @@ from tests.unit.api.test_rest_workties import *
 from tests.unit.api.test_rest_workty_code import *
 from tests.unit.api.test_rest_workty_editing import *
 from tests.unit.api.test_rest_workty_properties import *
+from tests.unit.api.test_rest_workty_versions import *
 
 pytestmark = pytest.mark.real

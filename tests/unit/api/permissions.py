@@ -88,6 +88,8 @@ ROWS: tuple[Row, ...] = (
     _all("GET", "/workties/<id>", "template"),
     _admins("PUT", "/workties/<id>", "workty", _NAME),
     _admins("DELETE", "/workties/<id>", "workty"),
+    _own("GET", "/workties/<id>/versions", "workty"),
+    _all("GET", "/workties/<id>/versions", "template"),
     _admins("POST", "/workties/<id>/properties", "workty", _PROPERTY),
     _admins("PUT", "/workties/<id>/properties/<propertyId>", "workty", _PROPERTY),
     _admins("DELETE", "/workties/<id>/properties/<propertyId>", "workty"),

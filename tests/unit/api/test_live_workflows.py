@@ -237,6 +237,20 @@ def test_a_change_of_an_instance_is_told_and_its_state_is_not_the_clients(world:
         assert heard.refused("sv.workflow.upd.workty.instance", payload) == (400, "BadDigest", "")
 
 
+def test_an_instance_gets_another_version_of_its_workty(world: Any, ann: Any, heard: Ears) -> None:
+    workflow = made(heard)
+    instance = added(world, heard, workflow, "a")["worktyInstance"]
+    world.db["workty_instances"].update_many({}, {"$unset": {"version": True}})
+    about = {"id": instance["id"], "version": "latest"}
+    payload = {"workflow": {"id": workflow["id"], "worktyInstance": about}}
+    told = heard.asked("sv.workflow.upd.workty.instance", payload)["workflow"]
+    assert told["worktyInstance"] == instance
+    [stored] = ann.get(f"/workflows/{workflow['id']}/worktiesInstances").get_json()
+    assert stored["version"] == "1.0"
+    about["version"] = "unknown"
+    assert heard.refused("sv.workflow.upd.workty.instance", payload)[0] == 409
+
+
 def test_a_change_of_a_property_is_told_with_its_instance(world: Any, heard: Ears) -> None:
     workflow = made(heard)
     instance = added(world, heard, workflow, "a")["worktyInstance"]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import stat
 from typing import Any
 
 import pytest
 from bson import ObjectId
 
 from tests.unit.api.zips import APP, base64_text, buffer, named, zipped
+from tests.unit.workties import archives
 
 UNKNOWN = "5f" * 12
 LONG = "x" * 257
@@ -64,9 +66,10 @@ def test_a_new_workty_has_the_defaults_of_the_contract(world: Any) -> None:
         "price": 0,
         "discountPercent": 0,
         "created": "2026-01-02T03:04:05.000Z",
+        "version": "",
     }
     assert world.admin.get(f"/workties/{workty['_id']}").get_json() == workty
-    assert list(workty)[-1] == "created"
+    assert list(workty)[-2:] == ["created", "version"]
 
 
 def test_every_field_of_a_workty_is_stored(world: Any) -> None:
@@ -171,6 +174,15 @@ BAD = [
             (named("/app.js"), "'/app.js' is not a relative path"),
             (named("app.js", "0" * 5_000_000), "the package unpacks to more than 100 times its size"),
             (named("other.js"), "the package has no file 'app.js' to start"),
+            (zipped(app__js="", APP__js=""), "'APP.js' and 'app.js' differ only by case"),
+            (archives.overlapping(quoted=True), "'b.js' overlaps another entry"),
+            *(
+                (
+                    archives.zipped((archives.entry("app.js", kind | 0o777), b"/etc/passwd")),
+                    "'app.js' is a link or a special file",
+                )
+                for kind in (stat.S_IFLNK, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO)
+            ),
             (zipped(workty__toml="name = 5", app__js=""), "workty.toml"),
             (zipped(package__json="[]", app__js=""), "package.json"),
         )

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.client import BadDefinition, Definition, Instance, Property, StepDefinition, Workflow, Workty
+from api.client import (
+    BadDefinition,
+    DeclaredProperty,
+    Definition,
+    Instance,
+    Property,
+    StepDefinition,
+    Version,
+    Workflow,
+    Workty,
+)
 from api.client.applying import Kept, Plan, WantedStep, plan, same, wanted_steps
 
 ME = "a" * 24
@@ -153,3 +164,60 @@ def carried_out(found: Plan, old: list[Instance]) -> list[Instance]:
         return Instance(was.id, texts["name"], texts["desc"], was.workty, was.state, properties)
 
     return [become(planned_step) for planned_step in found.steps]
+
+
+# --- versions
+
+
+def declared(**defaults: Any) -> tuple[DeclaredProperty, ...]:
+    return tuple(DeclaredProperty(name, "any", default, "") for name, default in defaults.items())
+
+
+VERSIONS = (
+    Version("2", "", 1, "", declared(delay=5, fresh=1), ()),
+    Version("1", "", 1, "", declared(delay=1, old=1), ()),
+)
+COPIER = replace(workty("copy", delay=5, fresh=1, mine=9), version="2")
+
+
+def of_version(version: str, present: str, definition: dict[str, Any], **values: Any) -> Kept:
+    """The plan for one step, whose workty has the versions 1 and 2, and its instance of another version."""
+    steps = (StepDefinition("copy", properties=definition, version=version),)
+    wanted = wanted_steps(Definition("nightly", steps), [COPIER], ME, lambda _: VERSIONS)
+    workflow = Workflow("w", "nightly", "", ME, "", (replace(instance("1", "copy", **values), version=present),))
+    [found] = plan(Definition("nightly", steps), wanted, workflow).steps
+    assert isinstance(found, Kept)
+    return found
+
+
+def test_an_instance_keeps_its_version_and_its_defaults_where_none_is_named() -> None:
+    kept = of_version("", "1", {"delay": 3}, delay=2, old=4)
+    assert (kept.fields, kept.values) == ({}, {"1.delay": 3})
+    assert of_version("", "1", {}, delay=2, old=4).values == {}
+
+
+@pytest.mark.parametrize(("named", "fields"), [("2", {"version": "2"}), ("latest", {"version": "2"}), ("1", {})])
+def test_an_instance_gets_the_version_that_is_named(named: str, fields: dict[str, str]) -> None:
+    assert of_version(named, "1", {}, delay=1, old=1).fields == fields
+
+
+def test_a_step_may_name_properties_of_the_version_that_it_gets() -> None:
+    kept = of_version("1", "2", {"old": 7}, delay=5, fresh=1, mine=9)
+    assert kept.fields == {"version": "1"}
+    assert kept.step.values == {"delay": 1, "old": 7, "mine": 9}
+
+
+@pytest.mark.parametrize(
+    ("step", "problem"),
+    [
+        (StepDefinition("copy", version="3"), "workty 'copy' has no version '3'. There are 2, 1"),
+        (
+            StepDefinition("copy", version="1", properties={"fresh": 1}),
+            "workty 'copy' has no property 'fresh'. It has mine, delay, old",
+        ),
+    ],
+)
+def test_what_a_version_has_not_is_told(step: StepDefinition, problem: str) -> None:
+    with pytest.raises(BadDefinition) as told:
+        wanted_steps(Definition("nightly", (step,)), [COPIER], ME, lambda _: VERSIONS)
+    assert told.value.problems == (f"step 1 (copy): {problem}",)

@@ -42,10 +42,10 @@ def test_unknown_keys_wrong_types_and_what_is_missing_are_told_all_at_once_with_
     assert problems(text) == [
         "the document: unknown key 'nme'. Known are name, steps, desc",
         "the document: name is missing",
-        "step 1: unknown key 'propertis'. Known are workty, name, desc, properties",
+        "step 1: unknown key 'propertis'. Known are workty, name, desc, version, properties",
         "step 1: workty: expected a text, got a number; write it in quotes",
         "step 2: workty is missing",
-        "step 3: expected workty, name, desc, properties, got a text",
+        "step 3: expected workty, name, desc, version, properties, got a text",
         "step 4: properties: expected names with values, got a list",
     ]
 

@@ -170,6 +170,30 @@ def test_a_built_in_workty_follows_the_installed_code_and_keeps_what_an_admin_ch
     assert db["workties"].find_one({"_id": current["_id"]}) == current | {"name": "renamed", "price": 5}
 
 
+def test_a_new_version_of_a_built_in_workty_is_kept_beside_the_old_one(db: Db) -> None:
+    seeded(db)
+    current: Any = db["workties"].find_one({"name": "with-delay"})
+    [delay] = current["propertiesIds"]
+    declared = [{"name": name, "type": "any", "default": text} for name, text in (("delay", "9"), ("gone", "1"))]
+    older = current["package"] | {"version": "0.1", "sha256": "old", "properties": declared}
+    gone = db["workty_properties"].insert_one({"name": "gone", "value": 1}).inserted_id
+    db["workty_properties"].update_one({"_id": delay}, {"$set": {"value": 9}})
+    changed = {"package": older, "propertiesIds": [delay, gone]}
+    db["workties"].update_one({"_id": current["_id"]}, {"$set": changed})
+    db["workty_versions"].update_one({"worktyId": current["_id"]}, {"$set": {"version": "0.1", "sha256": "old"}})
+    seeded(db)
+    found = db["workty_versions"].find({"worktyId": current["_id"]})
+    assert {row["version"]: row["sha256"] for row in found} == {
+        "0.1": "old",
+        current["package"]["version"]: current["package"]["sha256"],
+    }
+    assert db["workties"].find_one({"name": "with-delay"}) == current
+    assert db["workty_properties"].find_one({"_id": gone}) is None
+    [builtin] = [found for found in builtin_packages() if found.manifest.name == "with-delay"]
+    stored: Any = db["workty_properties"].find_one({"_id": delay})
+    assert stored["value"] == builtin.manifest.properties[0].default
+
+
 def test_code_of_a_built_in_workty_that_was_replaced_is_given_up(db: Db) -> None:
     old = PackageStore(db).put(b"older")
     seeded(db)

@@ -15,26 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.unit.workties.archives import entry, overlapping, zipped
 from workties import package
 from workties.errors import BadPackage
 
 MANIFEST = b'name = "a"\nversion = "1"\nlanguage = "python"\nentry = "main.py"\n'
-
-
-def zipped(*entries: tuple[str | zipfile.ZipInfo, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in entries:
-            archive.writestr(name, content)
-    return buffer.getvalue()
-
-
-def entry(name: str, mode: int, *, method: int = zipfile.ZIP_DEFLATED) -> zipfile.ZipInfo:
-    info = zipfile.ZipInfo(name)
-    info.create_system = 3
-    info.external_attr = mode << 16
-    info.compress_type = method
-    return info
 
 
 def found(data: bytes, *, language: str = "nodejs", given: str | None = "app.js") -> str:
@@ -101,6 +86,24 @@ def test_the_same_name_twice_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("names", [("a", "a/b"), ("a/b/c", "a/b"), ("a", "a/b/c")])
 def test_a_file_that_is_also_a_folder_is_refused(names: tuple[str, str], tmp_path: Path) -> None:
     refused(zipped(*((name, b"") for name in names)), tmp_path, "is a file and a folder")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("app.js", "APP.js"), ("lib/a", "Lib/b"), ("\u00e9.js", "e\u0301.js"), ("\u00c9/a", "\u00e9/b"), ("a", "A/b")],
+)
+def test_names_that_are_one_on_some_file_systems_are_refused(names: tuple[str, str], tmp_path: Path) -> None:
+    refused(zipped(*((name, b"") for name in names)), tmp_path, "differ only by case or spelling of accents")
+
+
+@pytest.mark.parametrize("quoted", [True, False])
+def test_entries_that_share_bytes_are_refused(tmp_path: Path, quoted: bool) -> None:
+    refused(overlapping(quoted=quoted), tmp_path, "overlaps another entry")
+
+
+def test_an_entry_with_another_name_in_its_own_header_is_refused(tmp_path: Path) -> None:
+    data = zipped(("app.js", b"good")).replace(b"app.js", b"ape.js", 1)
+    refused(data, tmp_path, "'app.js' is broken: File name in directory")
 
 
 def test_an_encrypted_entry_is_refused(tmp_path: Path) -> None:
@@ -318,7 +321,22 @@ def test_the_same_files_always_give_the_same_package(tmp_path: Path) -> None:
     first = package.pack(files(tmp_path / "one"))
     second = files(tmp_path / "two")
     (second / "lib" / "a.py").chmod(0o600)
+    os.utime(second / "main.py", (1, 1))
     assert package.pack(second) == first
+
+
+def test_a_package_has_the_same_bytes_on_every_machine(tmp_path: Path) -> None:
+    umask = os.umask(0o077)
+    try:
+        found = package.pack(files(tmp_path))
+    finally:
+        os.umask(umask)
+    assert package.inspect(found).sha256 == "1df90e2c62d8504de2aaafa0760fc66a0a36a3c4f012d77b1383410251129662"
+    with zipfile.ZipFile(io.BytesIO(found)) as archive:
+        described = {
+            (info.compress_type, info.date_time, info.create_system, info.extra) for info in archive.infolist()
+        }
+    assert described == {(zipfile.ZIP_STORED, (1980, 1, 1, 0, 0, 0), 3, b"")}
 
 
 def test_files_are_packed_in_the_order_of_their_names(tmp_path: Path) -> None:

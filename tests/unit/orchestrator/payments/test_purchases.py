@@ -22,6 +22,7 @@ BUYER, TEMPLATE, PROPERTY = ObjectId(), ObjectId(), ObjectId()
 #: The writes of a purchase after its note.
 WRITES = [
     ("workty_properties", "update_one"),
+    ("workty_versions", "update_one"),
     ("workties", "update_one"),
     ("payment_transactions", "update_one"),
     ("accounts", "update_one"),
@@ -44,7 +45,7 @@ class World:
         self.db["workty_properties"].insert_one({"_id": PROPERTY, "name": "delay", "value": 1})
         self.db["workties"].insert_one(
             {"_id": TEMPLATE, "name": "t", "template": True, "price": 90, "discountPercent": 0, "created": NOW}
-            | {"accountId": ObjectId(), "propertiesIds": [PROPERTY], "package": {"sha256": "ab"}}
+            | {"accountId": ObjectId(), "propertiesIds": [PROPERTY], "package": {"sha256": "ab", "version": "1.2"}}
         )
         self.purchases = Purchases(self.db, lambda: self.now)
 
@@ -70,6 +71,7 @@ class World:
             self.db["workties"].count_documents({"accountId": BUYER}),
             self.db["workty_properties"].count_documents({"_id": {"$ne": PROPERTY}}),
             self.db["payment_transactions"].count_documents({"accountId": BUYER}),
+            self.db["workty_versions"].count_documents({"version": "1.2", "sha256": "ab"}),
         ]
 
     def _buyer(self) -> dict[str, Any]:
@@ -88,9 +90,9 @@ def at_write(number: int) -> list[BaseException | None]:
 
 def test_a_purchase_leaves_no_note(world: World) -> None:
     payment = world.purchases.buy(BUYER, TEMPLATE)
-    assert (world.amount, world.made(), world.notes) == (10, [1, 1, 1], [])
+    assert (world.amount, world.made(), world.notes) == (10, [1, 1, 1, 1], [])
     copied = world.db["workties"].find_one({"_id": payment["worktyId"]}) or {}
-    assert (copied["name"], copied["template"], copied["package"]) == ("t", False, {"sha256": "ab"})
+    assert (copied["name"], copied["template"], copied["package"]) == ("t", False, {"sha256": "ab", "version": "1.2"})
 
 
 @pytest.mark.parametrize("number", range(len(WRITES)))
@@ -98,7 +100,7 @@ def test_a_write_that_fails_gives_the_money_back(world: World, number: int) -> N
     world.fail(WRITES[number], *at_write(number), AutoReconnect("gone"))
     with pytest.raises(AutoReconnect):
         world.purchases.buy(BUYER, TEMPLATE)
-    assert (world.amount, world.made(), world.notes) == (100, [0, 0, 0], [])
+    assert (world.amount, world.made(), world.notes) == (100, [0, 0, 0, 0], [])
 
 
 def test_a_charge_without_an_answer_gives_the_money_back(world: World) -> None:
@@ -119,7 +121,7 @@ def test_a_process_that_is_killed_leaves_a_purchase_that_anybody_finishes_once(w
     world.now += ABANDONED
     for _ in range(2):
         world.purchases.finish_abandoned()
-    assert (world.amount, world.made(), world.notes) == (10, [1, 1, 1], [])
+    assert (world.amount, world.made(), world.notes) == (10, [1, 1, 1, 1], [])
 
 
 def test_a_purchase_that_can_neither_be_finished_nor_undone_now_is_finished_later(world: World) -> None:
@@ -129,7 +131,7 @@ def test_a_purchase_that_can_neither_be_finished_nor_undone_now_is_finished_late
         world.purchases.buy(BUYER, TEMPLATE)
     world.now += ABANDONED
     world.purchases.finish_abandoned()
-    assert (world.amount, world.made(), world.notes) == (10, [1, 1, 1], [])
+    assert (world.amount, world.made(), world.notes) == (10, [1, 1, 1, 1], [])
 
 
 def test_a_purchase_under_way_is_left_to_who_began_it(world: World) -> None:
@@ -138,7 +140,7 @@ def test_a_purchase_under_way_is_left_to_who_began_it(world: World) -> None:
         world.purchases.buy(BUYER, TEMPLATE)
     world.now += ABANDONED - timedelta(milliseconds=1)
     world.purchases.finish_abandoned()
-    assert world.made() == [0, 0, 0]
+    assert world.made() == [0, 0, 0, 0]
 
 
 def test_only_what_was_left_is_finished_of_several_purchases(world: World) -> None:
@@ -149,7 +151,7 @@ def test_only_what_was_left_is_finished_of_several_purchases(world: World) -> No
             world.purchases.buy(BUYER, TEMPLATE)
         world.now += ABANDONED / 2
     world.purchases.finish_abandoned()
-    assert (world.made(), len(world.notes)) == ([1, 1, 1], 1)
+    assert (world.made(), len(world.notes)) == ([1, 1, 1, 1], 1)
 
 
 def test_the_next_buyer_finishes_what_another_one_left(world: World) -> None:
@@ -159,7 +161,7 @@ def test_the_next_buyer_finishes_what_another_one_left(world: World) -> None:
     world.now += ABANDONED
     with pytest.raises(NotEnoughFunds):
         world.purchases.buy(BUYER, TEMPLATE)
-    assert (world.amount, world.made(), world.notes) == (10, [1, 1, 1], [])
+    assert (world.amount, world.made(), world.notes) == (10, [1, 1, 1, 1], [])
 
 
 def test_a_removed_account_buys_nothing(world: World) -> None:

@@ -161,14 +161,17 @@ def test_a_refused_package_fails_the_step(world: World) -> None:
 def test_changed_properties_count_for_an_instance_not_yet_sent(world: World) -> None:
     board = world.board()
     workflow = world.workflow(2)
+    key = world.database["workty_properties"].insert_one({"name": "delay", "value": 1}).inserted_id
+    world.database["workty_instances"].update_many({}, {"$set": {"propertiesIds": [key]}})
     world.core.runs.start(workflow)
     sent, later = (step.instance for step in world.run(workflow).steps)
     for instance in (sent, later):
-        properties = [{"id": "p", "name": "delay", "value": {"a.b": 10**30}}]
+        newer = {"id": "q", "name": "of a version that the instance got meanwhile", "value": 2}
+        properties = [newer, {"id": str(key), "name": "delay", "value": {"a.b": 10**30}}]
         world.core.runs.properties_changed(workflow, ObjectId(instance), properties)
     world.drive(board, "state", "completed")
-    assert world.run(workflow).steps[0].properties == ()
-    assert board.assignments[0].properties == (m.Property("p", "delay", {"a.b": 10**30}),)
+    assert [found.value for found in world.run(workflow).steps[0].properties] == [1]
+    assert board.assignments[0].properties == (m.Property(str(key), "delay", {"a.b": 10**30}),)
 
 
 # --- crashes
