@@ -45,9 +45,8 @@ class CopyDirectory(Workty):
 
     def on_resume(self, state: str) -> None:
         if "files" in self.memory:
-            self.log(
-                f"goes on {state} after {'/'.join(self.memory['after']) or 'the beginning'}; {self._done()} so far"
-            )
+            after = "/".join(from_memory(self.memory["after"])) or "the beginning"
+            self.log(f"goes on {state} after {after}; {self._done()} so far")
 
     def on_enter_scanning(self) -> None:
         exclude = self.properties["exclude"]

@@ -91,8 +91,7 @@ class Target(Descent):
         found = self.find(visit.name)
         if found and stat.S_ISLNK(found.st_mode) and os.readlink(visit.name, dir_fd=self.folder) == to:
             return False
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink("part", dir_fd=self._own)
+        self._remove_part()
         os.symlink(to, "part", dir_fd=self._own)
         os.utime("part", ns=_times(visit.found), dir_fd=self._own, follow_symlinks=False)
         self._publish(visit.name)
@@ -120,6 +119,8 @@ class Target(Descent):
         """
         source = os.open(visit.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=visit.folder)
         try:
+            if not begin:
+                self._remove_part()
             with open("part", "r+b" if begin else "wb", buffering=0, opener=self._open_own) as part:
                 done = part.seek(begin)
                 part.truncate()
@@ -151,6 +152,10 @@ class Target(Descent):
                 if not data:
                     return True
                 tell()
+
+    def _remove_part(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink("part", dir_fd=self._own)
 
     def _publish(self, name: str) -> None:
         os.rename("part", name, src_dir_fd=self._own, dst_dir_fd=self.folder)

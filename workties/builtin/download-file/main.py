@@ -71,9 +71,9 @@ class DownloadFile(Workty):
                 except NoAnswer as error:
                     failures = 0 if part.size > begin else failures + 1
                     if failures > self.properties["retries"]:
-                        raise StepFailed(f"{self._name}: {error}, after {part.size} bytes") from error
+                        raise StepFailed(f"{self._what}: {error}, after {part.size} bytes") from error
                     rest = min(2.0**failures, LONGEST_REST)
-                    self.log(f"{self._name}: {error}, after {part.size} bytes; tried again in {rest:g} s")
+                    self.log(f"{self._what}: {error}, after {part.size} bytes; tried again in {rest:g} s")
                     self._save(part)
                     self.wait(rest)
             self.memory["size"] = part.size
@@ -86,7 +86,7 @@ class DownloadFile(Workty):
         found = self.memory["sha256"] = digest(part, self._verified)
         if wanted and found != wanted:
             part.unlink()
-            raise StepFailed(f"{self._name}: the file has SHA-256 {found}, expected {wanted}. Nothing was kept of it")
+            raise StepFailed(f"{self._what}: the file has SHA-256 {found}, expected {wanted}. Nothing was kept of it")
         return None
 
     def on_enter_finishing(self) -> str | None:
@@ -116,7 +116,7 @@ class DownloadFile(Workty):
                 raise NoAnswer("the server sent another part of the file than asked for")
             if answer.status == 200 and part.size:
                 self._distrust(part)
-                self.log(f"{self._name}: the file changed, or cannot be had in parts; begun again")
+                self.log(f"{self._what}: the file changed, or cannot be had in parts; begun again")
             memory.update(version=version(answer), size=None)
             if answer.length is not None:
                 memory["size"] = part.size + answer.length
@@ -134,9 +134,9 @@ class DownloadFile(Workty):
         if answer.status in BUSY:
             raise NoAnswer(f"the server answered with status {answer.status}")
         if answer.status not in (200, 206):
-            raise StepFailed(f"{self._name}: the server answered with status {answer.status}")
+            raise StepFailed(f"{self._what}: the server answered with status {answer.status}")
         if answer.headers.get("Content-Encoding", "identity") != "identity":
-            raise StepFailed(f"{self._name}: the server sends the file in another encoding than asked for")
+            raise StepFailed(f"{self._what}: the server sends the file in another encoding than asked for")
 
     def _distrust(self, part: Part) -> None:
         """Throw away what there is; also a next attempt begins with nothing."""
@@ -176,7 +176,7 @@ class DownloadFile(Workty):
     _told = _saved = _began = 0.0
 
     @property
-    def _name(self) -> str:
+    def _what(self) -> str:
         return shown(self.properties["url"])
 
     def _target(self) -> Path:
@@ -188,7 +188,7 @@ class DownloadFile(Workty):
         name = unquote(urlsplit(self.properties["url"]).path.rpartition("/")[2])
         if not name or name in (".", "..") or "/" in name or "\0" in name:
             raise StepFailed(
-                f"{self._name}: the address names no file. Set the property 'path' to a file, not a folder"
+                f"{self._what}: the address names no file. Set the property 'path' to a file, not a folder"
             )
         return path / name
 
@@ -196,7 +196,7 @@ class DownloadFile(Workty):
 def continues(answer: HTTPResponse, size: int, wanted: str) -> bool:
     """Whether the answer is what comes after the first `size` bytes of this version of the file."""
     begins_there = answer.headers.get("Content-Range", "").startswith(f"bytes {size}-")
-    return begins_there and wanted in (answer.headers.get("ETag", wanted), answer.headers.get("Last-Modified", wanted))
+    return begins_there and version(answer) in ("", wanted)
 
 
 def version(answer: HTTPResponse) -> str:

@@ -41,20 +41,20 @@ class HttpRequest(Workty):
 
     def on_enter_requesting(self) -> None:
         request = build_request(self.properties)
-        self._name = f"{request.method} {shown(request.full_url)}"
+        self._what = f"{request.method} {shown(request.full_url)}"
         repeatable = request.method in REPEATABLE or self.properties["repeatable"]
         if not repeatable:
             self._refuse_to_repeat()
         for left in range(self.properties["retries"], -1, -1):
-            self.progress(0, self._name)
+            self.progress(0, self._what)
             try:
                 self._take(request)
                 return
             except NoAnswer as error:
                 if not left or not (repeatable or error.never_sent):
-                    raise StepFailed(f"{self._name}: {error}") from error
+                    raise StepFailed(f"{self._what}: {error}") from error
                 rest = min(2.0 ** (self.properties["retries"] - left), LONGEST_REST)
-                self.log(f"{self._name}: {error}; tried again in {rest:g} s")
+                self.log(f"{self._what}: {error}; tried again in {rest:g} s")
                 self.wait(rest)
 
     def on_enter_finishing(self) -> None:
@@ -81,13 +81,13 @@ class HttpRequest(Workty):
         problem = f"the server answered with status {answer.status}: {words}".rstrip(": ")
         if answer.status >= 500:
             raise NoAnswer(problem)
-        raise StepFailed(f"{self._name}: {problem}")
+        raise StepFailed(f"{self._what}: {problem}")
 
     def _refuse_to_repeat(self) -> None:
         """Remember that the request is sent now; fail if an earlier attempt did."""
         if self.memory.get("begun"):
             raise StepFailed(
-                f"{self._name}: the board stopped before there was an answer, so nobody knows whether the request "
+                f"{self._what}: the board stopped before there was an answer, so nobody knows whether the request "
                 "arrived. With the property 'repeatable' it is sent again"
             )
         self.memory["begun"] = True
