@@ -20,6 +20,8 @@ from workties.messages import LAST_OUTPUT_LINES, Checkpoint, Limits, Reason
 from workties.protocol import LogText, OutputLine, PausedLine, ProgressLine, StateLine, parse_line
 
 _READ = 64 * 1024
+#: Longest time without a look at the clock, seconds. The system cannot wait for as long as a step may run.
+_LOOK = 60.0
 
 
 class Listener(Protocol):
@@ -121,7 +123,7 @@ class Supervisor:
         until = min((found for found in times if found is not None), default=None)
         tick = self._listener.tick()
         waits = [wait for wait in (tick, None if until is None else until - self._clock()) if wait is not None]
-        return max(0.0, min(waits, default=60.0))
+        return max(0.0, min([*waits, _LOOK]))
 
     def _keep_limits(self) -> None:
         now = self._clock()
