@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import os
 import stat
 from collections.abc import Callable
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from workties import builtin
 from workties.messages import Checkpoint
 from workties.protocol import LogText, PausedLine, StateLine
 
@@ -262,3 +265,33 @@ def test_modes_that_mean_something_else_for_another_owner_are_not_kept(perform: 
     (Path(places["source"]) / "a file").chmod(0o4755)
     output(perform("copy-directory", **places))
     assert stat.S_IMODE((Path(places["target"]) / "a file").stat().st_mode) == 0o755
+
+
+@pytest.fixture
+def tree_module() -> Any:
+    """How a folder is walked through, without a step around it."""
+    path = Path(builtin.__file__).parent / "copy-directory" / "tree.py"
+    spec = importlib.util.spec_from_file_location("copy_directory_tree", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_walk_goes_on_from_any_point_also_when_that_is_gone(tree_module: Any, places: dict[str, str]) -> None:
+    with tree_module.Descent(places["source"]) as source:
+        whole = [(visit.names, visit.left) for visit in tree_module.walk(source.folder)]
+        for number, (names, left) in enumerate(whole):
+            if not left:
+                after = tree_module.from_memory(json.loads(json.dumps(tree_module.to_memory(names))))
+                visits = tree_module.walk(source.folder, after)
+                rest = [(visit.names, visit.left) for visit in visits if visit.left or not visit.seen]
+                assert rest == whole[number + 1 :]
+        first = next(iter(tree_module.walk(source.folder, ("a fiddle",))))
+        assert first.path == "a file"
+
+
+def test_a_link_is_no_folder_to_enter(tree_module: Any, places: dict[str, str]) -> None:
+    with tree_module.Descent(places["source"] + "/deep") as descent, pytest.raises(OSError, match="out"):
+        descent.enter("out")
