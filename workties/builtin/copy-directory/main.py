@@ -95,7 +95,7 @@ class CopyDirectory(Workty):
         return self._begin_walk()
 
     def on_enter_verifying(self) -> str | None:
-        if not self.properties["verify"]:
+        if not self.properties["verify"] or self.memory["failed"]:
             return None
         with Descent(self._source) as source, Target(self._target, self.memory["token"]) as target:
             if not target.is_claimed():
@@ -112,7 +112,7 @@ class CopyDirectory(Workty):
         rmtree(Path(self._target, OWN), ignore_errors=True)
         if memory["failed"]:
             raise StepFailed(
-                f"{memory['failed']} problems; everything else was copied. " + "; ".join(memory["problems"])
+                f"Not everything was copied; problems: {memory['failed']}. {'; '.join(memory['problems'])}"
             )
         self.output.update({name: memory[name] for name in ("files", "bytes", "skipped", "deleted", "problems")})
         self.progress(1, self._done())

@@ -135,7 +135,7 @@ def test_a_folder_in_the_place_of_a_file_is_a_problem_unless_it_may_be_deleted(
     lines = program.lines()
     code, _, stderr = program.end()
     problem = "a file: has a folder in its place; property 'delete' removes it"
-    assert (code, stderr) == (1, f"1 problems; everything else was copied. {problem}\n")
+    assert (code, stderr) == (1, f"Not everything was copied; problems: 1. {problem}\n")
     assert LogText(problem) in lines
     output(perform("copy-directory", **places, delete=True))
     assert_alike(places)
@@ -148,7 +148,7 @@ def test_a_copy_that_is_not_the_same_is_found_by_comparing(perform: Start, place
     os.utime(spoiled, ns=(0, (Path(places["source"]) / "a file").stat().st_mtime_ns))
     assert output(perform("copy-directory", **places))["skipped"] == 7
     code, _, stderr = perform("copy-directory", **places, verify=True).end()
-    assert (code, stderr) == (1, "1 problems; everything else was copied. a file: differs from its copy\n")
+    assert (code, stderr) == (1, "Not everything was copied; problems: 1. a file: differs from its copy\n")
 
 
 @pytest.mark.parametrize(
