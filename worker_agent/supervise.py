@@ -22,6 +22,8 @@ from workties.protocol import CheckpointLine, LogText, OutputLine, PausedLine, P
 _READ = 64 * 1024
 #: Lines in which the reason of an end is looked for: Node's last words are followed by a long list of addresses.
 _LAST_WORDS = 100
+#: Longest time without a look at the clock, seconds. The system cannot wait for as long as a step may run.
+_LOOK = 60.0
 
 
 class Listener(Protocol):
@@ -127,7 +129,7 @@ class Supervisor:
         until = min((found for found in times if found is not None), default=None)
         tick = self._listener.tick()
         waits = [wait for wait in (tick, None if until is None else until - self._clock()) if wait is not None]
-        return max(0.0, min(waits, default=60.0))
+        return max(0.0, min([*waits, _LOOK]))
 
     def _keep_limits(self) -> None:
         now = self._clock()

@@ -180,6 +180,10 @@ def test_a_program_ended_by_a_signal_fails(stage: Stage) -> None:
     assert "SIGKILL" in outcome.reason.message
 
 
+def test_a_program_may_run_as_long_as_a_manifest_can_say(stage: Stage) -> None:
+    assert stage.run("print(1)", wall=30 * 86400.0).reason is None
+
+
 def test_a_program_that_hangs_is_ended_at_its_limit(stage: Stage) -> None:
     outcome = stage.run("time.sleep(60)", wall=0.2)
     assert code(outcome) == "timeout"

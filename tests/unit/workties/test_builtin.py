@@ -43,6 +43,11 @@ def unpacked(tmp_path: Path) -> Unpacked:
 def test_the_built_in_workties_are_known_by_name() -> None:
     found = {each.manifest.name: (each.info.language, each.info.entry) for each in builtin_packages()}
     assert found == {
+        "copy-directory": ("python", "main.py"),
+        "download-file": ("python", "main.py"),
+        "http-request": ("python", "main.py"),
+        "shell-command": ("python", "main.py"),
+        "wait-for": ("python", "main.py"),
         "with-delay": ("python", "main.py"),
         "with-delay-node": ("nodejs", "app.js"),
         "without-delay": ("python", "main.py"),
