@@ -109,6 +109,18 @@ class Workty:
         if self._channel.pause_asked():
             raise Paused
 
+    def await_stored(self, seconds: float = 30.0) -> None:
+        """Return when the board has stored the last checkpoint. Call it before what must not be done twice.
+
+        Raises:
+            TimeoutError: the board has not stored it within `seconds`.
+        """
+        # The agent reads on only when it has stored what it read before, so that a second line read tells of the first.
+        read = self._channel.heard(seconds)
+        self._channel.send("output", output={})
+        if not (read and self._channel.heard(seconds)):
+            raise TimeoutError(f"{self._name}: the board did not store the checkpoint within {seconds:g} s")
+
     def wait(self, seconds: float) -> None:
         """Wait. If a pause is asked meanwhile, make a checkpoint and do not return. Use this instead of a sleep."""
         if self._channel.pause_asked(seconds):

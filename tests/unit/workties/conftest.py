@@ -80,10 +80,12 @@ Start = Callable[..., Program]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """start(source or path, properties=..., checkpoint=...): a Python program through the launcher, else by Node."""
+    """start(source or path, property=..., checkpoint=..., board=...): a Python program by the launcher, else by Node."""
     with ExitStack() as stack:
 
-        def begin(code: str | Path, *, checkpoint: Checkpoint | None = None, **properties: Any) -> Program:
+        def begin(
+            code: str | Path, *, checkpoint: Checkpoint | None = None, board: str = "", **properties: Any
+        ) -> Program:
             if isinstance(code, str):
                 (tmp_path / "main.py").write_text(code)
                 code = tmp_path / "main.py"
@@ -94,6 +96,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
                 "attempt": 1,
                 "entry": code.name,
                 "workty": "tested",
+                "board": board,
             }
             return Program([*launcher, str(code)], given, tmp_path, stack)
 
