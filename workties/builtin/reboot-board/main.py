@@ -103,4 +103,6 @@ def ask(command: Sequence[str]) -> None:
     # One that was ended by a signal may have been ended by the reboot.
     if done.returncode > 0:
         said = (done.stderr or done.stdout).strip().splitlines()
-        raise RuntimeError(f"'{shown}' failed with exit code {done.returncode}: {said[-1] if said else 'no reason given'}")
+        raise RuntimeError(
+            f"'{shown}' failed with exit code {done.returncode}: {said[-1] if said else 'no reason given'}"
+        )
