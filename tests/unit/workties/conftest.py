@@ -80,7 +80,7 @@ Start = Callable[..., Program]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """start(source or path, property=..., checkpoint=..., board=...): a Python program by the launcher, else by Node."""
+    """start(source or path, property=..., checkpoint=..., board=...): Python by the launcher, else by Node."""
     with ExitStack() as stack:
 
         def begin(
