@@ -16,14 +16,8 @@ CONFIGURE = ("dpkg", *_KEEP, "--configure", "-a")
 
 def command(action: Sequence[str], *options: str, lock_timeout: float) -> list[str]:
     """apt-get that asks nothing, waits for its lock so many seconds, and does `action`."""
-    quiet = ["-q", "-y", "-o", f"DPkg::Lock::Timeout={lock_timeout:.0f}"]
-    return [
-        "apt-get",
-        *quiet,
-        *(part for keep in _KEEP for part in ("-o", f"Dpkg::Options::={keep}")),
-        *options,
-        *action,
-    ]
+    settings = [f"DPkg::Lock::Timeout={lock_timeout:.0f}", *(f"Dpkg::Options::={keep}" for keep in _KEEP)]
+    return ["apt-get", "-q", "-y", *(part for each in settings for part in ("-o", each)), *options, *action]
 
 
 def as_root(words: Sequence[str], user: int) -> list[str]:

@@ -135,9 +135,7 @@ def begin(command: Sequence[str]) -> subprocess.Popen[str]:
             start_new_session=True,
         )
     except OSError as error:
-        raise RuntimeError(
-            f"'{command[0]}' cannot be run ({error.strerror}); this step needs a Debian system"
-        ) from error
+        raise RuntimeError(f"'{command[0]}' cannot be run: {error.strerror}. This needs a Debian system") from error
 
 
 @contextlib.contextmanager

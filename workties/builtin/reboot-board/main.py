@@ -102,7 +102,5 @@ def ask(command: Sequence[str]) -> None:
         return  # it may wait for the reboot
     # One that was ended by a signal may have been ended by the reboot.
     if done.returncode > 0:
-        said = (done.stderr or done.stdout).strip().splitlines()
-        raise RuntimeError(
-            f"'{shown}' failed with exit code {done.returncode}: {said[-1] if said else 'no reason given'}"
-        )
+        said = (done.stderr or done.stdout).strip().splitlines() or ["no reason given"]
+        raise RuntimeError(f"'{shown}' failed with exit code {done.returncode}: {said[-1]}")

@@ -215,7 +215,7 @@ def test_a_system_without_apt_is_told_so(start: Start, tmp_path: Path, monkeypat
     monkeypatch.setenv("PATH", str(tmp_path))
     program = start(program_with("package-update", "PackageUpdate"), refresh=False)
     program.lines()
-    assert "'apt-get' cannot be run (No such file or directory); this step needs a Debian system" in program.end()[2]
+    assert "'apt-get' cannot be run: No such file or directory. This needs a Debian system" in program.end()[2]
 
 
 @pytest.mark.parametrize("only", ["bash", [1], [""]])
