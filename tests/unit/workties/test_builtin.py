@@ -43,6 +43,11 @@ def unpacked(tmp_path: Path) -> Unpacked:
 def test_the_built_in_workties_are_known_by_name() -> None:
     found = {each.manifest.name: (each.info.language, each.info.entry) for each in builtin_packages()}
     assert found == {
+        "gpio-blink": ("python", "main.py"),
+        "mqtt-publish": ("python", "main.py"),
+        "package-update": ("python", "main.py"),
+        "reboot-board": ("python", "main.py"),
+        "system-report": ("python", "main.py"),
         "with-delay": ("python", "main.py"),
         "with-delay-node": ("nodejs", "app.js"),
         "without-delay": ("python", "main.py"),
