@@ -21,11 +21,12 @@ from tests.servers import waiting
 from tests.servers.broker import BrokerMissing, Vhost, create_vhost, remove_vhost
 from tests.servers.ports import Ports
 from tests.servers.rabbitmq import RabbitNode
-from workties import bounds, builtin
+from tests.unit.workties.builtin.loading import FOLDER, properties_of
+from workties import bounds
 
 pytestmark = pytest.mark.real
 
-MAIN = Path(builtin.__file__).parent / "mqtt-publish" / "main.py"
+MAIN = FOLDER / "mqtt-publish" / "main.py"
 TOPIC = "garden/pump"
 QUEUE = "heard"
 
@@ -65,7 +66,7 @@ class Mqtt:
     def publish(self, **given: Any) -> Ended:
         """Run the step with these properties."""
         events, file = self.folder / "events", self.folder / "input.json"
-        file.write_text(json.dumps({"properties": {**self.login, **given}}))
+        file.write_text(json.dumps({"properties": properties_of("mqtt-publish", **{**self.login, **given})}))
         with events.open("wb") as written:
             environ = {bounds.EVENTS_FD: str(written.fileno()), bounds.INPUT: str(file), "PATH": os.environ["PATH"]}
             command = [sys.executable, "-P", "-m", "workties.launch", str(MAIN)]

@@ -4,7 +4,6 @@ import signal
 import sys
 import time
 from contextlib import AbstractContextManager
-from typing import ClassVar
 
 import lines
 
@@ -18,18 +17,10 @@ class GpioBlink(Workty):
     """Has the line only while it blinks. It is left low at the end, when it is paused, and when it is ended."""
 
     states = ("preparing", "blinking", "finishing")
-    defaults: ClassVar = {
-        "line": "17",
-        "chip": "/dev/gpiochip0",
-        "times": 5,
-        "on_seconds": 0.5,
-        "off_seconds": 0.5,
-        "simulate": "auto",
-    }
 
     def on_enter_preparing(self) -> None:
         for name in ("times", "on_seconds", "off_seconds"):
-            if not 0 <= self.properties[name] < float("inf"):
+            if self.properties[name] < 0:
                 raise ValueError(f"property '{name}': expected 0 or more, got {self.properties[name]}")
         if self.properties["simulate"] not in ("auto", "yes", "no"):
             raise ValueError(f"property 'simulate': expected auto, yes or no, got {self.properties['simulate']!r}")

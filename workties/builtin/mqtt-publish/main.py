@@ -1,7 +1,7 @@
 """Publishes one message to an MQTT broker."""
 
 import json
-from typing import Any, ClassVar
+from typing import Any
 
 from workties import Workty
 
@@ -10,21 +10,9 @@ class MqttPublish(Workty):
     """Publishes in one state, which an interrupted attempt enters again: the broker may get the message twice."""
 
     states = ("preparing", "publishing", "published")
-    defaults: ClassVar = {
-        "host": "localhost",
-        "port": 0,
-        "payload": "",
-        "qos": 1,
-        "retain": False,
-        "username": "",
-        "password": "",
-        "tls": False,
-        "ca": "",
-        "timeout": 30,
-    }
 
     def on_enter_preparing(self) -> None:
-        topic, qos = self.properties.get("topic"), self.properties["qos"]
+        topic, qos = self.properties["topic"], self.properties["qos"]
         if not topic or any(wild in topic for wild in "+#\0"):
             raise ValueError(f"property 'topic': expected a topic without + and #, got {topic!r}")
         if qos not in (0, 1):

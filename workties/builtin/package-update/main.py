@@ -25,7 +25,6 @@ class PackageUpdate(Workty):
 
     states = ("refreshing", "planning", "installing", "checking")
     transitions = ({"trigger": "nothing_to_install", "source": "planning", "dest": "checking"},)
-    defaults: ClassVar = {"apply": False, "only": [], "security": False, "refresh": True, "lock_timeout": 300}
     #: Where the system's files are.
     root: ClassVar[Path] = Path("/")
 

@@ -24,7 +24,6 @@ class RebootBoard(Workty):
     """
 
     states = ("asking", "rebooting", "back")
-    defaults: ClassVar = {"command": SYSTEMCTL, "timeout": 300}
     #: Where the system's files are.
     root: ClassVar[Path] = Path("/")
     #: Seconds that the board may take to store a checkpoint.

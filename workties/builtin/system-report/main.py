@@ -16,7 +16,6 @@ class SystemReport(Workty):
     """Each part of the report is a value of the output. What the board does not tell is null, and no failure."""
 
     states = ("identifying", "measuring", "reporting")
-    defaults: ClassVar = {"only": [], "sample_seconds": 0.5}
     system: ClassVar = system.System()
     network: ClassVar = staticmethod(network.interfaces)
 

@@ -1,12 +1,15 @@
-"""Built-in workties in tests: their modules, and programs in which some of their attributes are other ones."""
+"""Built-in workties in tests: their modules and properties, and programs with some other attributes."""
 
 from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from workties import builtin
+from workties.manifest import parse_manifest
+from workties.properties import fill
 
 FOLDER = Path(builtin.__file__).parent
 
@@ -36,3 +39,8 @@ def program_with(workty: str, name: str, **attributes: object) -> str:
             "",
         ]
     )
+
+
+def properties_of(workty: str, **given: Any) -> dict[str, Any]:
+    """The properties of a step of a built-in workty, of which these are given and the others have their defaults."""
+    return fill(parse_manifest((FOLDER / workty / "workty.toml").read_text("utf-8")).properties, given)

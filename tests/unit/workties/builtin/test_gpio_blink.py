@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.workties.builtin.loading import FOLDER
+from tests.unit.workties.builtin.loading import FOLDER, properties_of
 from workties.messages import Checkpoint
 from workties.protocol import Line, LogText, OutputLine, PausedLine, ProgressLine, StateLine
 
@@ -84,10 +84,11 @@ def chip(tmp_path: Path) -> Chip:
     return Chip(tmp_path)
 
 
-def blink(start: Start, library: Chip, **given: Any) -> Any:
-    return start(
-        library.program(), **{"chip": str(library.path), "on_seconds": 0, "off_seconds": 0, "times": 2, **given}
-    )
+def blink(start: Start, library: Chip, *, checkpoint: Checkpoint | None = None, **given: Any) -> Any:
+    """Start the step, on the library's chip unless another one is given."""
+    quick = {"chip": str(library.path), "on_seconds": 0, "off_seconds": 0, "times": 2}
+    properties = properties_of("gpio-blink", **{**quick, **given})
+    return start(library.program(), checkpoint=checkpoint, **properties)
 
 
 def switched_on(line: Line) -> bool:
@@ -157,7 +158,8 @@ def test_a_simulation_can_be_asked_for(start: Start, chip: Chip) -> None:
 
 def test_a_long_blinking_makes_checkpoints_on_the_way(start: Start, chip: Chip) -> None:
     code = chip.program().replace("class Tested", "main.CHECKPOINT = 0\nclass Tested")
-    program = start(code, chip=str(chip.path), on_seconds=0, off_seconds=0, times=3)
+    properties = properties_of("gpio-blink", chip=str(chip.path), on_seconds=0, off_seconds=0, times=3)
+    program = start(code, **properties)
     done = [line.memory.get("done") for line in program.lines() if isinstance(line, StateLine)]
     assert done == [None, None, 1, 2, 3, 3]
 
@@ -168,7 +170,7 @@ def test_a_long_blinking_makes_checkpoints_on_the_way(start: Start, chip: Chip) 
         ({"chip": "/nowhere", "simulate": "no"}, "line 17 of /nowhere cannot be switched: there is no /nowhere"),
         ({"line": "GPIO99"}, "cannot be switched: unknown line name: GPIO99. Is it the right one, and free?"),
         ({"times": -1}, "property 'times': expected 0 or more, got -1"),
-        ({"on_seconds": float("inf")}, "property 'on_seconds': expected 0 or more, got inf"),
+        ({"on_seconds": -0.5}, "property 'on_seconds': expected 0 or more, got -0.5"),
         ({"simulate": "maybe"}, "property 'simulate': expected auto, yes or no, got 'maybe'"),
     ],
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.workties.builtin.loading import FOLDER
+from tests.unit.workties.builtin.loading import FOLDER, properties_of
 
 Start = Callable[..., Any]
 
@@ -17,7 +17,9 @@ MAIN = FOLDER / "mqtt-publish" / "main.py"
 
 def complaint(start: Start, **properties: Any) -> str:
     """What a step says that fails."""
-    program = start(MAIN, **{"topic": "garden/pump", "host": "127.0.0.1", **properties})
+    program = start(
+        MAIN, **properties_of("mqtt-publish", **{"topic": "garden/pump", "host": "127.0.0.1", **properties})
+    )
     program.lines()
     code, _, stderr = program.end()
     assert code == 1

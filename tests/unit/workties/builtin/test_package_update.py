@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.workties.builtin.loading import FOLDER, module_of, program_with
+from tests.unit.workties.builtin.loading import FOLDER, module_of, program_with, properties_of
 from workties.messages import Checkpoint
 from workties.protocol import Line, LogText, OutputLine, ProgressLine
 
@@ -96,8 +96,12 @@ def debian(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Debian:
     return Debian(folder)
 
 
+def given(**properties: Any) -> dict[str, Any]:
+    return properties_of("package-update", **properties)
+
+
 def run(start: Start, debian: Debian, checkpoint: Checkpoint | None = None, **properties: Any) -> list[Line]:
-    program = start(debian.program(), checkpoint=checkpoint, lock_timeout=300, **properties)
+    program = start(debian.program(), checkpoint=checkpoint, **given(**properties))
     lines: list[Line] = program.lines()
     assert program.end() == (0, "", "")
     return lines
@@ -177,7 +181,7 @@ def test_an_installation_that_was_cut_short_is_mended_first(start: Start, debian
 def test_an_installation_is_not_ended_by_a_request_to_end(start: Start, debian: Debian) -> None:
     debian.does("upgrade", f"echo pmstatus:bash:10.0:go; read _ <{debian._folder}/go")
     os.mkfifo(debian._folder / "go")
-    program = start(debian.program(), apply=True, refresh=False)
+    program = start(debian.program(), **given(apply=True, refresh=False))
     program.until(lambda line: line == ProgressLine(pytest.approx(0.27), "go"))
     program.process.send_signal(signal.SIGTERM)
     (debian._folder / "go").write_text("on\n")
@@ -195,7 +199,7 @@ def test_an_installation_is_not_ended_by_a_request_to_end(start: Start, debian: 
 def test_another_program_that_uses_apt_is_waited_for(start: Start, debian: Debian, said: str) -> None:
     debian.does("update", f"echo '{said}'; exit 100")
     code = debian.program().replace("class Tested", "main.RETRY = 0.01\nclass Tested")
-    lines = start(code, lock_timeout=300).lines()
+    lines = start(code, **given()).lines()
     assert LogText("Another program uses apt; waiting for it") in lines
     assert debian.ran()[:2] == ["apt-get update", "apt-get update"]
     assert lines[-1].output["count"] == 3
@@ -204,7 +208,7 @@ def test_another_program_that_uses_apt_is_waited_for(start: Start, debian: Debia
 @pytest.mark.parametrize("said", ["E: Could not get lock /var/lib/apt/lists/lock.", "E: The disk is full"])
 def test_what_apt_says_is_why_the_step_fails(start: Start, debian: Debian, said: str) -> None:
     debian.does("update", f"echo '{said}'; exit 100")
-    program = start(debian.program(), lock_timeout=0)
+    program = start(debian.program(), **given(lock_timeout=0))
     assert LogText(said) in program.lines()
     code, _, stderr = program.end()
     assert code == 1
@@ -213,14 +217,14 @@ def test_what_apt_says_is_why_the_step_fails(start: Start, debian: Debian, said:
 
 def test_a_system_without_apt_is_told_so(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    program = start(program_with("package-update", "PackageUpdate"), refresh=False)
+    program = start(program_with("package-update", "PackageUpdate"), **given(refresh=False))
     program.lines()
     assert "'apt-get' cannot be run: No such file or directory. This needs a Debian system" in program.end()[2]
 
 
 @pytest.mark.parametrize("only", ["bash", [1], [""]])
 def test_a_property_that_lists_no_packages_is_explained(start: Start, debian: Debian, only: Any) -> None:
-    program = start(debian.program(), only=only)
+    program = start(debian.program(), **given(only=only))
     program.lines()
     assert "property 'only': expected a list of names of packages, got " + repr(only) in program.end()[2]
 
@@ -263,7 +267,7 @@ def test_a_dry_run_on_this_machine_changes_nothing(start: Start) -> None:
         return subprocess.run(query, capture_output=True, check=True).stdout
 
     before = installed()
-    program = start(FOLDER / "package-update" / "main.py", refresh=False)
+    program = start(FOLDER / "package-update" / "main.py", **given(refresh=False))
     output = program.lines()[-1].output
     assert program.end() == (0, "", "")
     assert output["applied"] is False

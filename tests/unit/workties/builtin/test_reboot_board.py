@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.workties.builtin.loading import module_of, program_with
+from tests.unit.workties.builtin.loading import module_of, program_with, properties_of
 from workties.builtin import builtin_packages
 from workties.messages import Checkpoint
 from workties.protocol import Line, OutputLine, PausedLine, ProgressLine, StateLine
@@ -55,20 +55,24 @@ def checkpoint(state: str = "rebooting", **memory: object) -> Checkpoint:
     return Checkpoint(state, {"board": BOARD, "boot": "first/7", "asked": ASKED, **memory})
 
 
+def given(**properties: Any) -> dict[str, Any]:
+    return properties_of("reboot-board", **properties)
+
+
 def asked_to_reboot(line: Line) -> bool:
     return isinstance(line, ProgressLine) and "asked to reboot" in line.message
 
 
 def run_until_asked(start: Start, machine: Machine, begin: Checkpoint | None) -> None:
     """Run the step to where it waits for the reboot, and cut the power."""
-    program = start(machine.program(), board=BOARD, checkpoint=begin, command=machine.command())
+    program = start(machine.program(), board=BOARD, checkpoint=begin, **given(command=machine.command()))
     program.until(asked_to_reboot)
     program.process.kill()
     program.end()
 
 
 def finish(start: Start, machine: Machine, begin: Checkpoint) -> list[Line]:
-    program = start(machine.program(), board=BOARD, checkpoint=begin, command=machine.command())
+    program = start(machine.program(), board=BOARD, checkpoint=begin, **given(command=machine.command()))
     lines: list[Line] = program.lines()
     assert program.end() == (0, "", "")
     return lines
@@ -77,7 +81,7 @@ def finish(start: Start, machine: Machine, begin: Checkpoint) -> list[Line]:
 def test_a_board_is_rebooted_once_and_tells_how_long_it_was_away(
     start: Start, machine: Machine, states: States
 ) -> None:
-    first = start(machine.program(), board=BOARD, command=machine.command())
+    first = start(machine.program(), board=BOARD, **given(command=machine.command()))
     stored = first.until(lambda line: isinstance(line, StateLine) and line.state == "rebooting")
     first.until(asked_to_reboot)
     first.process.kill()
@@ -131,7 +135,7 @@ def test_a_clock_that_was_set_back_makes_no_negative_time(start: Start, machine:
 
 
 def test_paused_while_it_waits_it_can_go_on_after_the_reboot(start: Start, machine: Machine) -> None:
-    program = start(machine.program(), board=BOARD, command=machine.command())
+    program = start(machine.program(), board=BOARD, **given(command=machine.command()))
     program.until(asked_to_reboot)
     program.pause()
     *_, kept, last = program.lines()
@@ -144,7 +148,9 @@ def test_paused_while_it_waits_it_can_go_on_after_the_reboot(start: Start, machi
 @pytest.mark.parametrize("state", ["rebooting", "back"])
 def test_another_board_is_not_rebooted_and_claims_nothing(start: Start, machine: Machine, state: str) -> None:
     machine.boot("of another board")
-    program = start(machine.program(), board="board-02", checkpoint=checkpoint(state), command=machine.command())
+    program = start(
+        machine.program(), board="board-02", checkpoint=checkpoint(state), **given(command=machine.command())
+    )
     assert not [line for line in program.lines() if isinstance(line, OutputLine)]
     code, _, stderr = program.end()
     assert code == 1
@@ -153,7 +159,7 @@ def test_another_board_is_not_rebooted_and_claims_nothing(start: Start, machine:
 
 
 def test_nothing_is_asked_before_the_board_has_stored_what_to_compare_with(start: Start, machine: Machine) -> None:
-    program = start(machine.program(store_seconds=0.05), board=BOARD, command=machine.command())
+    program = start(machine.program(store_seconds=0.05), board=BOARD, **given(command=machine.command()))
     code, _, stderr = program.end()  # nobody reads what it sends meanwhile
     assert code == 1
     assert "the board did not store the checkpoint within 0.05 s" in stderr
@@ -161,7 +167,7 @@ def test_nothing_is_asked_before_the_board_has_stored_what_to_compare_with(start
 
 
 def test_a_board_that_does_not_go_down_fails_the_step(start: Start, machine: Machine) -> None:
-    program = start(machine.program(), board=BOARD, command=machine.command(), timeout=0)
+    program = start(machine.program(), board=BOARD, **given(command=machine.command(), timeout=0))
     program.lines()
     code, _, stderr = program.end()
     assert code == 1
@@ -180,7 +186,7 @@ def test_a_board_that_does_not_go_down_fails_the_step(start: Start, machine: Mac
     ],
 )
 def test_a_command_that_does_not_work_is_explained(start: Start, machine: Machine, command: Any, message: str) -> None:
-    program = start(machine.program(), board=BOARD, command=command)
+    program = start(machine.program(), board=BOARD, **given(command=command))
     program.lines()
     code, _, stderr = program.end()
     assert code == 1
@@ -188,7 +194,7 @@ def test_a_command_that_does_not_work_is_explained(start: Start, machine: Machin
 
 
 def test_a_command_that_the_reboot_itself_ended_is_none_that_failed(start: Start, machine: Machine) -> None:
-    program = start(machine.program(), board=BOARD, command=["sh", "-c", "kill -TERM $$"])
+    program = start(machine.program(), board=BOARD, **given(command=["sh", "-c", "kill -TERM $$"]))
     program.until(asked_to_reboot)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.workties.builtin.loading import FOLDER, module_of
+from tests.unit.workties.builtin.loading import FOLDER, module_of, properties_of
 from workties.protocol import Line, LogText
 
 Start = Callable[..., Any]
@@ -65,6 +65,10 @@ PC = {
     "sys/class/thermal/thermal_zone1/temp": "-1500\n",
 }
 GIB = 1024**3
+
+
+def given(**properties: Any) -> dict[str, Any]:
+    return properties_of("system-report", **properties)
 
 
 def statvfs(path: str) -> Any:
@@ -174,7 +178,7 @@ def test_the_loopback_of_this_machine_has_its_address() -> None:
 
 
 def test_the_report_of_this_machine_has_all_parts(start: Start, states: States) -> None:
-    program = start(MAIN, sample_seconds=0.1)
+    program = start(MAIN, **given(sample_seconds=0.1))
     lines = program.lines()
     assert program.end() == (0, "", "")
     assert states(lines) == ["identifying", "measuring", "reporting"]
@@ -190,13 +194,13 @@ def test_the_report_of_this_machine_has_all_parts(start: Start, states: States) 
 
 
 def test_only_what_is_wanted_is_reported(start: Start) -> None:
-    output = start(MAIN, only=["memory", "os"]).lines()[-1].output
+    output = start(MAIN, **given(only=["memory", "os"])).lines()[-1].output
     assert list(output) == ["os", "memory"]
 
 
 @pytest.mark.parametrize("only", ["cpu", ["cpus"]])
 def test_a_part_that_there_is_not_is_explained(start: Start, only: Any) -> None:
-    program = start(MAIN, only=only)
+    program = start(MAIN, **given(only=only))
     program.lines()
     code, _, stderr = program.end()
     assert code == 1
