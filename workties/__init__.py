@@ -5,11 +5,13 @@ Imported by the orchestrator and by the agent on a board; imports neither. Pure 
 
 from __future__ import annotations
 
+from workties.errors import StepFailed
+
 TYPE_CHECKING = False  # as in typing, whose import every step would pay for
 if TYPE_CHECKING:
     from workties.sdk import Workty as Workty
 
-__all__ = ["Workty"]
+__all__ = ["StepFailed", "Workty"]
 
 
 def __getattr__(name: str) -> object:

@@ -27,6 +27,10 @@ class BadPackage(WorktyError):
     """An archive is no workty package, or is not safe to unpack. The message names the file inside it."""
 
 
+class StepFailed(WorktyError):
+    """Raised by workties: the step cannot do what it was asked to. The message, shown without a traceback, says why."""
+
+
 class BadProperties(WorktyError):
     """Values of properties are not of the types that the workty declares.
 

@@ -12,7 +12,7 @@ import sys
 from types import ModuleType
 
 from workties.channel import open_channel, read_input
-from workties.errors import BadWorkty
+from workties.errors import BadWorkty, StepFailed
 
 TYPE_CHECKING = False  # as in typing, whose import every step would pay for
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
         workty = workty_class(module)
         if workty is not None:
             workty(read_input(os.environ), channel).run()
-    except BadWorkty as error:
+    except (BadWorkty, StepFailed) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0

@@ -55,7 +55,8 @@ class Workty:
     the next attempt enters the state of the last checkpoint again, so write handlers such that a part done twice does
     no harm, or call `checkpoint` within them. A pause ends the workty at its next checkpoint or in a `wait`.
 
-    An exception that a handler does not catch fails the step, and its traceback is shown with it.
+    An exception that a handler does not catch fails the step, and its traceback is shown with it; of a `StepFailed`
+    only its message is.
 
     Attributes:
         properties: values of the step's properties by name; those not given are taken from `defaults`.

@@ -179,6 +179,19 @@ def test_an_exception_fails_the_program_and_shows_its_traceback(start: Start) ->
     assert "in on_enter_copying" in stderr
 
 
+def test_a_step_that_knows_why_it_fails_says_so_in_one_line(start: Start) -> None:
+    code = """
+    from workties import StepFailed, Workty
+
+    class Fails(Workty):
+        states = ("only",)
+
+        def on_enter_only(self):
+            raise StepFailed("There is no sensor on pin 4")
+    """
+    assert start(textwrap.dedent(code)).end() == (1, "", "There is no sensor on pin 4\n")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
