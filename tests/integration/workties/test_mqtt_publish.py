@@ -166,7 +166,7 @@ def test_what_the_broker_refuses_is_explained_without_the_password(mqtt: Mqtt) -
     tcp, tls, user = f"127.0.0.1:{mqtt.tcp}", f"127.0.0.1:{mqtt.tls}", mqtt.login["username"]
     cases: list[tuple[dict[str, Any], str]] = [
         ({"password": password}, f"{tcp} refuses the login of '{user}': "),
-        ({"username": ""}, f"{tcp} refuses the login of '': "),
+        ({"username": ""}, f"{tcp} refuses the login of nobody: "),
         ({"port": mqtt.tls, "tls": True}, f"{tls} cannot be reached: its certificate is not trusted (self"),
         ({"port": mqtt.tcp, "tls": True}, f"{tcp} cannot be reached: it does not speak TLS"),
         ({"port": mqtt.tls}, f"{tls} closed the connection before its answer to the login."),

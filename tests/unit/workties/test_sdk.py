@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from workties import Workty
+from workties import StepFailed, Workty
 from workties.bounds import MAX_LINE, MAX_STATE_BYTES
 from workties.channel import Channel
 from workties.messages import Checkpoint
@@ -312,7 +312,7 @@ def test_a_checkpoint_counts_as_stored_only_when_a_second_line_is_read(reads: in
         workty = Workty({}, channel)
         workty.checkpoint()
         reader.start()
-        with pytest.raises(TimeoutError, match="the board did not store the checkpoint"):
+        with pytest.raises(StepFailed, match="The board did not store the step's checkpoint within"):
             workty.await_stored(0.2)
     finally:
         reader.join()

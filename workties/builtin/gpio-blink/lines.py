@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
+from workties import StepFailed
+
 Switch = Callable[[bool], None]
 
 CONSUMER = "workty gpio-blink"
@@ -33,7 +35,7 @@ def real(chip: str, line: str) -> Iterator[Switch]:
     """A line of a chip, low at first; low and released in the end, however that comes.
 
     Raises:
-        RuntimeError: the line cannot be had.
+        StepFailed: the line cannot be had.
     """
     gpiod = find_gpiod()
     off, on = gpiod.line.Value.INACTIVE, gpiod.line.Value.ACTIVE
@@ -42,8 +44,8 @@ def real(chip: str, line: str) -> Iterator[Switch]:
     try:
         request = gpiod.request_lines(chip, consumer=CONSUMER, config={key: settings})
     except (OSError, ValueError) as error:
-        raise RuntimeError(
-            f"line {line} of {chip} cannot be switched: {error}. Is it the right one, and free?"
+        raise StepFailed(
+            f"Line {line} of {chip} cannot be switched: {error}. Is it the right one, and free?"
         ) from error
     with request:
         try:

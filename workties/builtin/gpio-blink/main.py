@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 
 import lines
 
-from workties import Workty
+from workties import StepFailed, Workty
 
 #: Most that blinks again when the board loses power, seconds.
 CHECKPOINT = 1.0
@@ -21,9 +21,9 @@ class GpioBlink(Workty):
     def on_enter_preparing(self) -> None:
         for name in ("times", "on_seconds", "off_seconds"):
             if self.properties[name] < 0:
-                raise ValueError(f"property '{name}': expected 0 or more, got {self.properties[name]}")
+                raise StepFailed(f"Property '{name}': expected 0 or more, got {self.properties[name]}")
         if self.properties["simulate"] not in ("auto", "yes", "no"):
-            raise ValueError(f"property 'simulate': expected auto, yes or no, got {self.properties['simulate']!r}")
+            raise StepFailed(f"Property 'simulate': expected auto, yes or no, got {self.properties['simulate']!r}")
 
     def on_enter_blinking(self) -> None:
         # By default the program would end without the code that leaves the line low.
@@ -56,7 +56,7 @@ class GpioBlink(Workty):
         chip, line, simulate = (self.properties[name] for name in ("chip", "line", "simulate"))
         reason = "as asked" if simulate == "yes" else lines.obstacle(chip)
         if reason and simulate == "no":
-            raise RuntimeError(f"line {line} of {chip} cannot be switched: {reason}")
+            raise StepFailed(f"Line {line} of {chip} cannot be switched: {reason}")
         self.memory["simulated"] = bool(reason)
         if reason:
             self.log(f"Simulating line {line} of {chip}: {reason}")

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from workties import Workty
+from workties import StepFailed, Workty
 
 
 class MqttPublish(Workty):
@@ -14,9 +14,9 @@ class MqttPublish(Workty):
     def on_enter_preparing(self) -> None:
         topic, qos = self.properties["topic"], self.properties["qos"]
         if not topic or any(wild in topic for wild in "+#\0"):
-            raise ValueError(f"property 'topic': expected a topic without + and #, got {topic!r}")
+            raise StepFailed(f"Property 'topic': expected a topic without + and #, got {topic!r}")
         if qos not in (0, 1):
-            raise ValueError(f"property 'qos': expected 0 or 1, got {qos!r}")
+            raise StepFailed(f"Property 'qos': expected 0 or 1, got {qos!r}")
 
     def on_enter_publishing(self) -> None:
         import sending  # noqa: PLC0415  (MQTT's client, which the other states need not load)

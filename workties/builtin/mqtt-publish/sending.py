@@ -12,9 +12,7 @@ from typing import Any
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
-
-class NotPublished(Exception):
-    """A message did not reach its broker. The message says why, and which broker it was."""
+from workties import StepFailed
 
 
 @dataclass(frozen=True)
@@ -32,6 +30,10 @@ class Broker:
     def address(self) -> str:
         return f"{self.host}:{self.port}"
 
+    @property
+    def who(self) -> str:
+        return f"'{self.username}'" if self.username else "nobody"
+
 
 @contextmanager
 def connection(broker: Broker, timeout: float) -> Iterator[Callable[..., None]]:
@@ -41,7 +43,7 @@ def connection(broker: Broker, timeout: float) -> Iterator[Callable[..., None]]:
         timeout: seconds that each of the two may take.
 
     Raises:
-        NotPublished: the broker cannot be reached, does not let us in, or does not take the message.
+        StepFailed: the broker cannot be reached, does not let us in, or does not take the message.
     """
     client = Client(CallbackAPIVersion.VERSION2)
     client.connect_timeout = max(timeout, 0.001)
@@ -62,10 +64,10 @@ def log_in(client: Client, broker: Broker, timeout: float) -> None:
             client.tls_set_context(ssl.create_default_context(cadata=broker.ca or None))
         client.connect(broker.host, broker.port)
     except OSError as error:
-        raise NotPublished(f"{broker.address} cannot be reached: {reason(error, timeout)}") from error
+        raise StepFailed(f"{broker.address} cannot be reached: {reason(error, timeout)}") from error
     until(client, broker, timeout, lambda: bool(answers), "its answer to the login")
     if answers[0].is_failure:
-        raise NotPublished(f"{broker.address} refuses the login of '{broker.username}': {answers[0]}")
+        raise StepFailed(f"{broker.address} refuses the login of {broker.who}: {answers[0]}")
 
 
 def publish(
@@ -76,20 +78,19 @@ def publish(
 
 
 def until(client: Client, broker: Broker, timeout: float, done: Callable[[], bool], what: str) -> None:
-    """Do what the connection needs until `done`. Raises `NotPublished` if it ends before, or takes too long."""
+    """Do what the connection needs until `done`. Raises `StepFailed` if it ends before, or takes too long."""
     give_up = time.monotonic() + timeout
     while not done():
         left = give_up - time.monotonic()
         if left <= 0:
-            raise NotPublished(f"{broker.address}: waited {timeout:g} s for {what}. {ask(broker)}")
+            raise StepFailed(f"{broker.address}: waited {timeout:g} s for {what}. {ask(broker)}")
         if client.loop(min(left, 1.0)) != MQTTErrorCode.MQTT_ERR_SUCCESS and not done():
-            raise NotPublished(f"{broker.address} closed the connection before {what}. {ask(broker)}")
+            raise StepFailed(f"{broker.address} closed the connection before {what}. {ask(broker)}")
 
 
 def ask(broker: Broker) -> str:
     """What to look at when a broker does not say what it minds."""
-    who = f"'{broker.username}'" if broker.username else "nobody"
-    return f"Is it an MQTT broker, and may {who} publish there? Its log tells"
+    return f"Is it an MQTT broker, and may {broker.who} publish there? Its log tells"
 
 
 def reason(error: OSError, timeout: float) -> str:

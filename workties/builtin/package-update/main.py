@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import aptget
 
-from workties import Workty
+from workties import StepFailed, Workty
 
 #: Seconds between two tries while another program uses apt.
 RETRY = 2.0
@@ -69,7 +69,7 @@ class PackageUpdate(Workty):
         """The action that updates what is wanted, and what its simulation says."""
         only = self.properties["only"]
         if not isinstance(only, list) or not all(isinstance(name, str) and name for name in only):
-            raise ValueError(f"property 'only': expected a list of names of packages, got {only!r}")
+            raise StepFailed(f"Property 'only': expected a list of names of packages, got {only!r}")
         action = aptget.upgrade(only)
         lines = self.simulate(action)
         if not self.properties["security"]:
@@ -92,7 +92,7 @@ class PackageUpdate(Workty):
         """Run a command, again while another program uses apt; its lines.
 
         Raises:
-            RuntimeError: it failed.
+            StepFailed: it failed.
         """
         give_up = time.monotonic() + self.properties["lock_timeout"]
         while True:
@@ -101,7 +101,7 @@ class PackageUpdate(Workty):
             if code == 0:
                 return lines
             if not aptget.is_locked(lines) or time.monotonic() >= give_up:
-                raise RuntimeError(f"'{' '.join(command)}' failed with exit code {code}: {aptget.reason(lines)}")
+                raise StepFailed(f"'{' '.join(command)}' failed with exit code {code}: {aptget.reason(lines)}")
             self.log("Another program uses apt; waiting for it")
             self.wait(RETRY)
 
@@ -121,7 +121,7 @@ class PackageUpdate(Workty):
 
 
 def begin(command: Sequence[str]) -> subprocess.Popen[str]:
-    """Start a command that asks nothing. Raises `RuntimeError` if there is none."""
+    """Start a command that asks nothing. Raises `StepFailed` if there is none."""
     try:
         return subprocess.Popen(
             command,
@@ -134,7 +134,7 @@ def begin(command: Sequence[str]) -> subprocess.Popen[str]:
             start_new_session=True,
         )
     except OSError as error:
-        raise RuntimeError(f"'{command[0]}' cannot be run: {error.strerror}. This needs a Debian system") from error
+        raise StepFailed(f"'{command[0]}' cannot be run: {error.strerror}. This needs a Debian system") from error
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from workties import Workty
+from workties import StepFailed, Workty
 
 SYSTEMCTL = ["systemctl", "reboot"]
 #: Seconds that the command may take; it only asks for the reboot.
@@ -32,7 +32,7 @@ class RebootBoard(Workty):
     def on_resume(self, state: str) -> None:
         begun = self.memory.get("board", self.board)
         if begun != self.board:
-            raise RuntimeError(
+            raise StepFailed(
                 f"The step began on board '{begun}' and was moved to '{self.board}', which is not rebooted. See whether"
                 f" '{begun}' came back, and run the workflow again"
             )
@@ -57,12 +57,12 @@ class RebootBoard(Workty):
         self.progress(1, f"back after {away:.0f} s")
 
     def wait_for_the_end(self, timeout: float) -> None:
-        """Wait for the reboot, which ends this program. Raises `TimeoutError` if it does not come."""
+        """Wait for the reboot, which ends this program. Raises `StepFailed` if it does not come."""
         began = time.monotonic()
         while (waited := time.monotonic() - began) < timeout:
             self.progress(0.5, f"asked to reboot {waited:.0f} s ago")
             self.wait(min(TICK, timeout - waited))
-        raise TimeoutError(
+        raise StepFailed(
             f"Board '{self.board}' was asked to reboot and still runs {timeout:g} s later. See its system log for what"
             " holds it up"
         )
@@ -84,22 +84,22 @@ def boot_identity(root: Path) -> str:
 def words(command: object) -> list[str]:
     """The property `command`, checked; what comes by default is run as root."""
     if not isinstance(command, list) or not command or not all(isinstance(word, str) for word in command):
-        raise ValueError(f"property 'command': expected a list of words, got {command!r}")
+        raise StepFailed(f"Property 'command': expected a list of words, got {command!r}")
     return ["sudo", "-n", *command] if command == SYSTEMCTL and os.geteuid() != 0 else command
 
 
 def ask(command: Sequence[str]) -> None:
-    """Run the command. Raises `RuntimeError` if it says no."""
+    """Run the command. Raises `StepFailed` if it says no."""
     shown = " ".join(command)
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False
         )
     except OSError as error:
-        raise RuntimeError(f"'{shown}' cannot be run: {error.strerror}") from error
+        raise StepFailed(f"'{shown}' cannot be run: {error.strerror}") from error
     except subprocess.TimeoutExpired:
         return  # it may wait for the reboot
     # One that was ended by a signal may have been ended by the reboot.
     if done.returncode > 0:
         said = (done.stderr or done.stdout).strip().splitlines() or ["no reason given"]
-        raise RuntimeError(f"'{shown}' failed with exit code {done.returncode}: {said[-1]}")
+        raise StepFailed(f"'{shown}' failed with exit code {done.returncode}: {said[-1]}")

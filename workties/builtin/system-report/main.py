@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import network
 import system
 
-from workties import Workty
+from workties import StepFailed, Workty
 
 #: Parts that stay as they are while the board runs; the others are measured.
 LASTING = ("board", "os")
@@ -22,7 +22,7 @@ class SystemReport(Workty):
     def on_enter_identifying(self) -> None:
         only, known = self.properties["only"], self.parts()
         if not isinstance(only, list) or not all(part in known for part in map(str, only)):
-            raise ValueError(f"property 'only': expected a list of {', '.join(known)}, got {only!r}")
+            raise StepFailed(f"Property 'only': expected a list of {', '.join(known)}, got {only!r}")
         self.report(LASTING)
 
     def on_enter_measuring(self) -> None:

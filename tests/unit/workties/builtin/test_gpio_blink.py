@@ -167,11 +167,11 @@ def test_a_long_blinking_makes_checkpoints_on_the_way(start: Start, chip: Chip) 
 @pytest.mark.parametrize(
     ("properties", "message"),
     [
-        ({"chip": "/nowhere", "simulate": "no"}, "line 17 of /nowhere cannot be switched: there is no /nowhere"),
+        ({"chip": "/nowhere", "simulate": "no"}, "Line 17 of /nowhere cannot be switched: there is no /nowhere"),
         ({"line": "GPIO99"}, "cannot be switched: unknown line name: GPIO99. Is it the right one, and free?"),
-        ({"times": -1}, "property 'times': expected 0 or more, got -1"),
-        ({"on_seconds": -0.5}, "property 'on_seconds': expected 0 or more, got -0.5"),
-        ({"simulate": "maybe"}, "property 'simulate': expected auto, yes or no, got 'maybe'"),
+        ({"times": -1}, "Property 'times': expected 0 or more, got -1"),
+        ({"on_seconds": -0.5}, "Property 'on_seconds': expected 0 or more, got -0.5"),
+        ({"simulate": "maybe"}, "Property 'simulate': expected auto, yes or no, got 'maybe'"),
     ],
 )
 def test_what_cannot_be_done_is_explained(start: Start, chip: Chip, properties: dict[str, Any], message: str) -> None:

@@ -29,9 +29,9 @@ def complaint(start: Start, **properties: Any) -> str:
 @pytest.mark.parametrize(
     ("properties", "message"),
     [
-        ({"topic": ""}, "property 'topic': expected a topic without + and #, got ''"),
-        ({"topic": "garden/#"}, "property 'topic': expected a topic without + and #, got 'garden/#'"),
-        ({"qos": 2}, "property 'qos': expected 0 or 1, got 2"),
+        ({"topic": ""}, "Property 'topic': expected a topic without + and #, got ''"),
+        ({"topic": "garden/#"}, "Property 'topic': expected a topic without + and #, got 'garden/#'"),
+        ({"qos": 2}, "Property 'qos': expected 0 or 1, got 2"),
     ],
 )
 def test_properties_that_do_not_fit_are_explained(start: Start, properties: dict[str, Any], message: str) -> None:

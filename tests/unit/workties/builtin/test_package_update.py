@@ -226,7 +226,7 @@ def test_a_system_without_apt_is_told_so(start: Start, tmp_path: Path, monkeypat
 def test_a_property_that_lists_no_packages_is_explained(start: Start, debian: Debian, only: Any) -> None:
     program = start(debian.program(), **given(only=only))
     program.lines()
-    assert "property 'only': expected a list of names of packages, got " + repr(only) in program.end()[2]
+    assert "Property 'only': expected a list of names of packages, got " + repr(only) in program.end()[2]
 
 
 def test_whoever_is_not_root_asks_sudo_which_asks_nothing() -> None:

@@ -162,7 +162,7 @@ def test_nothing_is_asked_before_the_board_has_stored_what_to_compare_with(start
     program = start(machine.program(store_seconds=0.05), board=BOARD, **given(command=machine.command()))
     code, _, stderr = program.end()  # nobody reads what it sends meanwhile
     assert code == 1
-    assert "the board did not store the checkpoint within 0.05 s" in stderr
+    assert "The board did not store the step's checkpoint within 0.05 s" in stderr
     assert machine.asked == 0
 
 
@@ -180,9 +180,9 @@ def test_a_board_that_does_not_go_down_fails_the_step(start: Start, machine: Mac
         (["sh", "-c", "echo not now >&2; exit 3"], "not now >&2; exit 3' failed with exit code 3: not now"),
         (["false"], "'false' failed with exit code 1: no reason given"),
         (["no-such-program", "now"], "'no-such-program now' cannot be run: No such file or directory"),
-        ("reboot", "property 'command': expected a list of words, got 'reboot'"),
-        ([], "property 'command': expected a list of words, got []"),
-        ([1], "property 'command': expected a list of words, got [1]"),
+        ("reboot", "Property 'command': expected a list of words, got 'reboot'"),
+        ([], "Property 'command': expected a list of words, got []"),
+        ([1], "Property 'command': expected a list of words, got [1]"),
     ],
 )
 def test_a_command_that_does_not_work_is_explained(start: Start, machine: Machine, command: Any, message: str) -> None:

@@ -204,5 +204,5 @@ def test_a_part_that_there_is_not_is_explained(start: Start, only: Any) -> None:
     program.lines()
     code, _, stderr = program.end()
     assert code == 1
-    assert "property 'only': expected a list of board, os, uptime, cpu, memory, disks, temp" in stderr
+    assert "Property 'only': expected a list of board, os, uptime, cpu, memory, disks, temp" in stderr
     assert f"got {only!r}" in stderr
