@@ -56,7 +56,7 @@ def checkpoint(state: str = "rebooting", **memory: object) -> Checkpoint:
 
 
 def given(**properties: Any) -> dict[str, Any]:
-    return properties_of("reboot-board", **properties)
+    return properties_of("reboot-board", **{"timeout": 30, **properties})
 
 
 def asked_to_reboot(line: Line) -> bool:
