@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import select
+import stat
+import sys
 import time
 from _thread import allocate_lock
 
@@ -15,6 +17,10 @@ TYPE_CHECKING = False  # as in typing, whose import every step would pay for
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
+
+
+#: Seconds between two looks at whether the agent has read.
+_LOOK = 0.01
 
 
 class Channel:
@@ -48,6 +54,18 @@ class Channel:
         while not self._pause and self._readable(deadline - time.monotonic()):
             self._read()
         return self._pause
+
+    def heard(self, seconds: float) -> bool:
+        """Whether the agent has read all that was sent, waiting up to `seconds` for it.
+
+        True as well where nobody reads through a pipe: the program was started by hand.
+        """
+        deadline = time.monotonic() + seconds
+        while _unread(self._events):
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_LOOK)
+        return True
 
     def _readable(self, seconds: float) -> bool:
         """Whether there is something to read within `seconds`; without a descriptor, False when they are over."""
@@ -99,3 +117,14 @@ def asks_pause(line: bytes) -> bool:
     except (ValueError, RecursionError):
         return False
     return isinstance(found, dict) and found.get("type") == "pause"
+
+
+def _unread(descriptor: int) -> int:
+    """Bytes in a pipe that its other end has not read; 0 if it is no pipe."""
+    import fcntl  # noqa: PLC0415  (few steps need them)
+    import termios  # noqa: PLC0415
+
+    if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+        return 0
+    count = fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4))
+    return int.from_bytes(count, sys.byteorder)

@@ -6,7 +6,7 @@ How its lines reach the agent is up to the channel it is given; how its file is 
 from __future__ import annotations
 
 from workties.bounds import MAX_LINE, MAX_PROGRESS_MESSAGE
-from workties.errors import BadWorkty, IllegalTrigger
+from workties.errors import BadWorkty, IllegalTrigger, StepFailed
 from workties.ways import NEXT, find_ways
 
 TYPE_CHECKING = False  # as in typing, whose import every step would pay for
@@ -109,6 +109,18 @@ class Workty:
         self._channel.send("state", state=self.state, memory={**self.memory, **kept})
         if self._channel.pause_asked():
             raise Paused
+
+    def await_stored(self, seconds: float = 30.0) -> None:
+        """Return when the board has stored the last checkpoint. Call it before what must not be done twice.
+
+        Raises:
+            StepFailed: the board has not stored it within `seconds`.
+        """
+        # The agent reads on only when it has stored what it read before, so that a second line read tells of the first.
+        read = self._channel.heard(seconds)
+        self._channel.send("output", output={})
+        if not (read and self._channel.heard(seconds)):
+            raise StepFailed(f"The board did not store the step's checkpoint within {seconds:g} s")
 
     def wait(self, seconds: float) -> None:
         """Wait. If a pause is asked meanwhile, make a checkpoint and do not return. Use this instead of a sleep."""

@@ -9,7 +9,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.servers import waiting
@@ -33,9 +33,13 @@ class RabbitNode:
     """One node on free ports of 127.0.0.1, with all its files in a temporary directory.
 
     Use as a context manager, or `start` and `stop`.
+
+    Parameters:
+        plugins: those that it has besides management; each makes it start later.
+        settings: further lines of its configuration.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, plugins: Sequence[str] = (), settings: Mapping[str, object] | None = None) -> None:
         if not PROGRAM.exists():
             raise BrokerMissing(MISSING)
         self._directory = Path(tempfile.mkdtemp(prefix="workty-rabbitmq-"))
@@ -44,7 +48,8 @@ class RabbitNode:
         self._process: ServerProcess | None = None
         password = secrets.token_hex(16)
         self.management = Management(f"http://admin:{password}@127.0.0.1:{http}")
-        _write_files(self._directory, amqp=self._amqp, http=http, password=password)
+        _write_files(self._directory, ["rabbitmq_management", *plugins])
+        _write_config(self._directory, amqp=self._amqp, http=http, password=password, further=settings or {})
 
     def __enter__(self) -> RabbitNode:
         self.start()
@@ -132,12 +137,15 @@ def find_broker(environ: Mapping[str, str]) -> Broker:
     return ExternalBroker(url, management)
 
 
-def _write_files(directory: Path, *, amqp: int, http: int, password: str) -> None:
+def _write_files(directory: Path, plugins: Sequence[str]) -> None:
     (directory / "home").mkdir()
     cookie = directory / "home" / ".erlang.cookie"
     cookie.touch(mode=0o600)
     cookie.write_text(secrets.token_hex(16))
-    (directory / "enabled_plugins").write_text("[rabbitmq_management].\n")
+    (directory / "enabled_plugins").write_text(f"[{','.join(plugins)}].\n")
+
+
+def _write_config(directory: Path, *, amqp: int, http: int, password: str, further: Mapping[str, object]) -> None:
     settings = {
         "listeners.tcp.1": f"127.0.0.1:{amqp}",
         "management.tcp.ip": "127.0.0.1",
@@ -148,6 +156,7 @@ def _write_files(directory: Path, *, amqp: int, http: int, password: str) -> Non
         "loopback_users": "none",
         "vm_memory_high_watermark.absolute": "512MB",
         "disk_free_limit.absolute": "50MB",
+        **further,
     }
     config = directory / "rabbitmq.conf"
     config.touch(mode=0o600)

@@ -131,7 +131,7 @@ def test_a_login_is_kept_without_the_password_and_used_until_logout(
     kept = json.loads(logged_in.read_text())
     assert kept.keys() == {"url", "token", "account_id", "expires"}
     assert account[1] not in logged_in.read_text()
-    assert [entry["name"] for entry in document(command("workties", "--json"))][:1] == ["without-delay"]
+    assert "without-delay" in [entry["name"] for entry in document(command("workties", "--json"))]
     assert one_line(command("workflows", WORKTY_URL="http://127.0.0.1:1"), 2).startswith("workty: Not logged in at")
     assert command("logout").stdout == f"Logged out at {server.url}.\n"
     assert not logged_in.exists()

@@ -110,6 +110,15 @@ echo '{"type":"checkpoint","memory":{"line":2}}' >"/dev/fd/$WORKTY_EVENTS_FD"
     assert told[-1] == {"state": "reading", "memory": {"line": 2}}
 
 
+def test_a_step_asks_for_a_reboot_once_its_checkpoint_is_stored(server: Any, start: Start) -> None:
+    start(server.settings("board-01"))
+    given = [{"id": name, "name": name, "value": value} for name, value in {"command": ["true"], "timeout": 0}.items()]
+    sent = server.assign("board-01", builtin("reboot-board"), properties=given)
+    final = server.hear_final(sent)
+    assert "Board 'board-01' was asked to reboot and still runs 0 s later" in final["lastOutput"][-1]
+    assert states(server.events(sent)) == ["running", "asking", "rebooting"]
+
+
 def test_a_failed_program_is_told_with_its_last_words(server: Any, start: Start, plain: Callable[[str], bytes]) -> None:
     start(server.settings("board-01"))
     sent = server.assign("board-01", plain("print('so far')\nraise SystemExit(3)"))

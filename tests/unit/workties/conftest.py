@@ -87,10 +87,12 @@ Start = Callable[..., Program]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """start(source or path, properties=..., checkpoint=...): a program in Python, or of the language of its suffix."""
+    """start(source or path, property=..., checkpoint=..., board=...): a program in Python, or of the language of its suffix."""
     with ExitStack() as stack:
 
-        def begin(code: str | Path, *, checkpoint: Checkpoint | None = None, **properties: Any) -> Program:
+        def begin(
+            code: str | Path, *, checkpoint: Checkpoint | None = None, board: str = "board-01", **properties: Any
+        ) -> Program:
             if isinstance(code, str):
                 (tmp_path / "main.py").write_text(code)
                 code = tmp_path / "main.py"
@@ -103,7 +105,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
                 "attempt": 1,
                 "entry": code.name,
                 "workty": "tested",
-                "board": "board-01",
+                "board": board,
             }
             return Program(list(command(language, code.name, code.parent, find_runtimes())), given, tmp_path, stack)
 

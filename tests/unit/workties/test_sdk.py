@@ -8,14 +8,16 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from workties import Workty
+from workties import StepFailed, Workty
 from workties.bounds import MAX_LINE, MAX_STATE_BYTES
+from workties.channel import Channel
 from workties.messages import Checkpoint
 from workties.protocol import LogText, OutputLine, PausedLine, ProgressLine, StateLine
 
@@ -281,6 +283,48 @@ def test_the_example_in_the_documentation_runs(start: Start) -> None:
     lines = program.lines()
     assert lines[-2:] == [LogText("Lift-off!"), OutputLine({"counted": 3})]
     assert program.end() == (0, "", "")
+
+
+STORES = """
+from workties import Workty
+
+class Stores(Workty):
+    states = ("asking",)
+
+    def on_enter_asking(self):
+        self.await_stored(SECONDS)
+        self.log("stored")
+"""
+
+
+def test_a_program_can_wait_until_its_checkpoint_is_stored(start: Start) -> None:
+    program = start(STORES.replace("SECONDS", "60"))
+    assert program.lines() == [StateLine("asking", {}), OutputLine({}), LogText("stored")]
+    assert program.end() == (0, "", "")
+
+
+@pytest.mark.parametrize("reads", [0, 1], ids=["nothing read", "one read, which may not be stored yet"])
+def test_a_checkpoint_counts_as_stored_only_when_a_second_line_is_read(reads: int) -> None:
+    ours, theirs = os.pipe()
+    channel = Channel(theirs, None)
+    reader = threading.Thread(target=lambda: [os.read(ours, 4096) for _ in range(reads)])
+    try:
+        workty = Workty({}, channel)
+        workty.checkpoint()
+        reader.start()
+        with pytest.raises(StepFailed, match="The board did not store the step's checkpoint within"):
+            workty.await_stored(0.2)
+    finally:
+        reader.join()
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_started_by_hand_nobody_stores_a_checkpoint_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    with (tmp_path / "lines").open("wb") as file:
+        workty = Workty({}, Channel(file.fileno(), None))
+        workty.checkpoint()
+        workty.await_stored(0)
 
 
 # --- the launcher
