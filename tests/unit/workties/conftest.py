@@ -87,7 +87,7 @@ Start = Callable[..., Program]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """start(source or path, property=..., checkpoint=..., board=...): a program in Python, or of the language of its suffix."""
+    """start(source or path, property=..., checkpoint=..., board=...): a program in the language of its suffix."""
     with ExitStack() as stack:
 
         def begin(
