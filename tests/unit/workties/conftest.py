@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
+from queue import Queue
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -28,9 +30,11 @@ LANGUAGES = {".py": "python", ".js": "nodejs", ".sh": "executable", ".java": "ja
 
 
 class Program:
-    """A started program: what it says, and how it ended."""
+    """A started program: what it says, and how it ended. What it says is read at once, unless it is not `heard`."""
 
-    def __init__(self, command: list[str], given: dict[str, Any], folder: Path, stack: ExitStack) -> None:
+    def __init__(
+        self, command: list[str], given: dict[str, Any], folder: Path, stack: ExitStack, *, heard: bool
+    ) -> None:
         (folder / "input.json").write_text(json.dumps(given))
         events, theirs = os.pipe()
         mine, control = os.pipe()
@@ -54,20 +58,25 @@ class Program:
                 stderr=subprocess.PIPE,
             )
         )
+        self._said: Queue[bytes] = Queue()
+        if heard:
+            ears = Thread(target=self._hear)
+            stack.callback(ears.join)
+            ears.start()
         stack.callback(self.process.kill)
         os.close(theirs)
         os.close(mine)
 
     def until(self, wanted: Callable[[Line], bool]) -> Line:
         """Read lines up to the first that is wanted."""
-        for line in self._events:
+        for line in self._lines():
             if wanted(found := parse_line(line)):
                 return found
         raise AssertionError(f"the program ended before: {self.end()}")
 
     def lines(self) -> list[Line]:
         """All lines that have not been read, up to the program's end."""
-        return [parse_line(line) for line in self._events]
+        return [parse_line(line) for line in self._lines()]
 
     def pause(self) -> None:
         self._control.write(protocol.PAUSE_LINE)
@@ -81,6 +90,16 @@ class Program:
         stdout, stderr = self.process.communicate()
         return self.process.returncode, stdout.decode(), stderr.decode()
 
+    def _hear(self) -> None:
+        for line in self._events:
+            self._said.put(line)
+        self._said.put(b"")
+
+    def _lines(self) -> Iterator[bytes]:
+        while line := self._said.get():
+            yield line
+        self._said.put(b"")
+
 
 Start = Callable[..., Program]
 
@@ -91,7 +110,12 @@ def start(tmp_path: Path) -> Iterator[Start]:
     with ExitStack() as stack:
 
         def begin(
-            code: str | Path, *, checkpoint: Checkpoint | None = None, board: str = "board-01", **properties: Any
+            code: str | Path,
+            *,
+            checkpoint: Checkpoint | None = None,
+            board: str = "board-01",
+            heard: bool = True,
+            **properties: Any,
         ) -> Program:
             if isinstance(code, str):
                 (tmp_path / "main.py").write_text(code)
@@ -107,7 +131,9 @@ def start(tmp_path: Path) -> Iterator[Start]:
                 "workty": "tested",
                 "board": board,
             }
-            return Program(list(command(language, code.name, code.parent, find_runtimes())), given, tmp_path, stack)
+            return Program(
+                list(command(language, code.name, code.parent, find_runtimes())), given, tmp_path, stack, heard=heard
+            )
 
         yield begin
 

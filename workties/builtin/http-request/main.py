@@ -96,6 +96,7 @@ class HttpRequest(Workty):
         except Paused:  # it has not been sent yet
             del self.memory["begun"]
             self.checkpoint()
+        self.await_stored()
 
 
 def build_request(properties: dict) -> Request:

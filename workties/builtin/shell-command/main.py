@@ -62,6 +62,8 @@ class ShellCommand(Workty):
         except Paused:  # it has not begun yet
             del self.memory["begun"]
             self.checkpoint()
+        if not self.properties["repeatable"]:
+            self.await_stored()
 
 
 class Command:

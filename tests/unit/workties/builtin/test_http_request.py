@@ -12,7 +12,7 @@ import pytest
 
 from tests.unit.workties.builtin.site import Asked, Page, Site
 from workties.messages import Checkpoint
-from workties.protocol import PausedLine, ProgressLine, StateLine
+from workties.protocol import LogText, PausedLine
 
 Start = Callable[..., Any]
 States = Callable[[list[Any]], list[str]]
@@ -106,7 +106,7 @@ def test_what_a_server_cannot_answer_now_is_tried_again(perform: Start, site: Si
     answers = iter([Page(b"busy", 503)])
     site.pages["/"] = lambda _: next(answers, Page(b"done"))
     program = perform("http-request", url=f"{site.url}/", retries=1)
-    said = program.until(lambda line: not isinstance(line, StateLine | ProgressLine))
+    said = program.until(lambda line: isinstance(line, LogText))
     assert said.text == f"GET {site.url}/: the server answered with status 503: busy; tried again in 1 s"
     program.pause()
     *_, kept, last = program.lines()
@@ -131,7 +131,7 @@ def test_a_post_is_not_sent_again_unless_it_may_arrive_twice(perform: Start, sit
 
 def test_a_post_that_reached_nobody_is_sent_again(perform: Start, site: Site) -> None:
     program = perform("http-request", url="http://127.0.0.1:1/", method="POST", retries=1)
-    said = program.until(lambda line: not isinstance(line, StateLine | ProgressLine))
+    said = program.until(lambda line: isinstance(line, LogText))
     assert said.text == "POST http://127.0.0.1:1/: Connection refused; tried again in 1 s"
 
 

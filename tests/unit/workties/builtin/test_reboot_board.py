@@ -159,8 +159,8 @@ def test_another_board_is_not_rebooted_and_claims_nothing(start: Start, machine:
 
 
 def test_nothing_is_asked_before_the_board_has_stored_what_to_compare_with(start: Start, machine: Machine) -> None:
-    program = start(machine.program(store_seconds=0.05), board=BOARD, **given(command=machine.command()))
-    code, _, stderr = program.end()  # nobody reads what it sends meanwhile
+    program = start(machine.program(store_seconds=0.05), board=BOARD, heard=False, **given(command=machine.command()))
+    code, _, stderr = program.end()
     assert code == 1
     assert "The board did not store the step's checkpoint within 0.05 s" in stderr
     assert machine.asked == 0
