@@ -15,6 +15,7 @@ from api.cli.completing import completion
 from api.cli.logging_in import login, logout
 from api.cli.sections import Sections
 from api.cli.user import boards, logs, pause, resume, run, runs, stop, workflows, workties
+from api.cli.workty import workty
 
 
 class _Problems(click.ClickException):
@@ -55,6 +56,7 @@ class _Commands(Sections):
     sections: ClassVar = {
         "Try it": ("demo", "up"),
         "Run workflows": ("login", "workties", "workflows", "run", "runs", "logs", "pause", "resume", "stop", "logout"),
+        "Write workties": ("workty",),
         "Run the server": ("api", "orchestrator"),
         "Run boards": ("board", "boards", "agent"),
         "This program": ("completion",),
@@ -67,7 +69,7 @@ def main() -> None:
     """Job orchestration for fleets of single-board computers."""
 
 
-for _command in (login, logout, workties, workflows, run, runs, logs, pause, resume, stop, boards, completion):
+for _command in (login, logout, workties, workflows, run, runs, logs, pause, resume, stop, boards, workty, completion):
     main.add_command(_command)
 
 
