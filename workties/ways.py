@@ -35,27 +35,35 @@ def find_ways(states: Sequence[str], transitions: Sequence[Mapping[str, Any]]) -
 
 
 def refuse_mistakes(name: str, states: Sequence[str], transitions: Sequence[Mapping[str, Any]]) -> None:
-    """Nothing, if the workty `name` may declare these.
+    """Nothing, if the workty `name` may declare these. Raises `BadWorkty`, which says what should be otherwise."""
+    for mistake in (*mistakes_of_states(states), *(text for _, text in mistakes_of_transitions(states, transitions))):
+        raise BadWorkty(f"{name}: {mistake}")
 
-    Raises:
-        BadWorkty: says which declaration is wrong, and how it should be.
-    """
+
+def mistakes_of_states(states: Sequence[str]) -> list[str]:
+    """What is wrong with the states of a workty."""
     if isinstance(states, str) or not states or not all(isinstance(state, str) and state for state in states):
-        raise BadWorkty(f'{name}: declare its states, e.g. states = ("preparing", "working")')
-    for state in states:
-        if list(states).count(state) > 1:
-            raise BadWorkty(f"{name}: state {state!r} is there more than once; a state has one name and one handler")
+        return ['declare its states, e.g. states = ("preparing", "working")']
+    twice = dict.fromkeys(state for state in states if list(states).count(state) > 1)
+    return [f"state {state!r} is there more than once; a state has one name and one handler" for state in twice]
+
+
+def mistakes_of_transitions(states: Sequence[str], transitions: Sequence[Mapping[str, Any]]) -> list[tuple[int, str]]:
+    """What is wrong with the transitions between these states, and the index of the transition."""
     if isinstance(transitions, dict | str):
-        raise BadWorkty(f"{name}: transitions are a tuple; for a single one write transitions = ({{...}},)")
+        return [(0, "transitions are a tuple; for a single one write transitions = ({...},)")]
+    found = []
     taken: set[tuple[str, str]] = set()
     for index, transition in enumerate(transitions):
-        where = f"{name}: transitions[{index}]"
-        for way in _ways_of(where, states, transition):
-            if way in taken:
-                raise BadWorkty(
-                    f"{where}: state {way[0]!r} has the trigger {way[1]!r} already; name this one otherwise"
-                )
-            taken.add(way)
+        mistake = _mistake(states, transition)
+        ways = [] if mistake else [(state, transition["trigger"]) for state in sources(transition, states)]
+        for state, trigger in ways:
+            if (state, trigger) in taken:
+                mistake = f"state {state!r} has the trigger {trigger!r} already; name this one otherwise"
+        taken.update(ways)
+        if mistake:
+            found.append((index, f"transitions[{index}]: {mistake}"))
+    return found
 
 
 def sources(transition: Mapping[str, Any], states: Sequence[str]) -> list[str]:
@@ -66,25 +74,23 @@ def sources(transition: Mapping[str, Any], states: Sequence[str]) -> list[str]:
     return [source] if isinstance(source, str) else list(source)
 
 
-def _ways_of(where: str, states: Sequence[str], transition: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """State and trigger of each way that a transition makes. Raises `BadWorkty`."""
+def _mistake(states: Sequence[str], transition: Mapping[str, Any]) -> str:
+    """What is wrong with a transition; "" if nothing is."""
     if not isinstance(transition, dict):
-        raise BadWorkty(f'{where}: expected {{"trigger": ..., "source": ..., "dest": ...}}, got {transition!r}')
-    for key in (*transition, *KEYS):
+        return f'expected {{"trigger": ..., "source": ..., "dest": ...}}, got {transition!r}'
+    for key in transition:
         if key not in KEYS:
-            raise BadWorkty(f"{where}: unknown key {key!r}; a transition has {', '.join(KEYS)}")
-        if key not in transition:
-            raise BadWorkty(f"{where}: {key!r} is missing; a transition has {', '.join(KEYS)}")
-    trigger = transition["trigger"]
-    if not isinstance(trigger, str) or not trigger or trigger == NEXT:
-        raise BadWorkty(
-            f"{where}: expected a name of its own as trigger, not {trigger!r}; {NEXT!r} leads to the next state"
-        )
-    found = sources(transition, states)
-    for state in (*found, *(() if transition["dest"] == SAME else (transition["dest"],))):
+            return f"unknown key {key!r}; a transition has {', '.join(KEYS)}"
+    for key in KEYS:
+        if not transition.get(key):
+            return f"{key!r} is missing; a transition has {', '.join(KEYS)}"
+    trigger, dest = transition["trigger"], transition["dest"]
+    if not isinstance(trigger, str) or trigger == NEXT:
+        return f"expected a name of its own as trigger, not {trigger!r}; {NEXT!r} leads to the following state"
+    for state in (*sources(transition, states), *(() if dest == SAME else (dest,))):
         if state not in states:
-            raise BadWorkty(f"{where}: {state!r} is not among its states, {', '.join(states)}")
-    return [(state, trigger) for state in found]
+            return f"{state!r} is not among its states, {', '.join(states)}"
+    return ""
 
 
 class _InOrder:
