@@ -33,7 +33,7 @@ def read(text: str) -> tuple[Manifest | None, list[tuple[int | None, str]]]:
             manifest = build(body)
         except BadMessage as error:
             path, _, what = error.reason.partition(": ")
-            new = (line_of(text, path), f"{path}: {_said(what)}")
+            new = (line_of(text, path), _said(path, what))
             if new in found or not _mend(body, path):
                 return None, [*found, new]
             found.append(new)
@@ -68,8 +68,8 @@ def _keys(lines: list[str], key: str, before: int) -> Iterator[int]:
             yield number
 
 
-def _said(what: str) -> str:
-    return "is missing" if what.endswith(", got None") else what
+def _said(path: str, what: str) -> str:
+    return f"{path} is missing" if what.endswith(", got None") else f"{path}: {what}"
 
 
 def _mend(body: dict[str, Any], path: str) -> bool:

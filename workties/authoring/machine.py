@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from workties.authoring.source import WorktyClass
 from workties.ways import NEXT, SAME, mistakes_of_transitions, sources
@@ -38,7 +39,7 @@ class Machine:
 
 def in_order(name: str, states: Sequence[str]) -> Machine:
     """A machine that goes from each state to the following one; `states` must not be empty."""
-    edges = tuple(Edge(a, b) for a, b in zip(states, states[1:], strict=False))
+    edges = tuple(Edge(a, b) for a, b in pairwise(states))
     return Machine(name, tuple(states), states[0], edges)
 
 
@@ -72,7 +73,7 @@ def triggers(found: WorktyClass, state: str) -> list[str]:
 
 
 def _edges(found: WorktyClass, states: tuple[str, ...]) -> Iterator[Edge]:
-    after = dict(zip(states, states[1:], strict=False))
+    after = dict(pairwise(states))
     for state in states:
         wanted = possible(found, state)
         if state in after and (wanted is None or NEXT in wanted):
