@@ -1,4 +1,4 @@
-"""What `workty workty new|check|graph|pack` do, around `workties.authoring`: paths, what is printed, what is refused."""
+"""What `workty workty new|check|graph|pack` do around `workties.authoring`: paths, what is printed, what is refused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from api.cli.problems import FAILED, WRONG_USE, Problem
 from workties.authoring.checking import Report, check
 from workties.authoring.findings import Finding
 from workties.authoring.mermaid import mermaid
-from workties.authoring.skeleton import BadSkeleton, make
+from workties.authoring.skeleton import BadSkeleton, FolderExists, make
 from workties.authoring.svg import svg
 from workties.errors import BadPackage
 from workties.manifest import MANIFEST
@@ -27,7 +27,7 @@ def new(folder: Path, language: str) -> None:
     try:
         files = make(folder, language)
     except BadSkeleton as error:
-        raise Problem(str(error), WRONG_USE) from error
+        raise Problem(str(error), FAILED if isinstance(error, FolderExists) else WRONG_USE) from error
     except OSError as error:
         raise Problem(f"{folder} cannot be made: {error.strerror}", FAILED) from error
     click.echo(f"Made {folder}/ with {', '.join(files)}. What next:")

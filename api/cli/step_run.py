@@ -13,7 +13,7 @@ import click
 
 from api.cli.authoring import checked
 from api.cli.problems import FAILED, INTERRUPTED, WRONG_USE, Problem
-from api.cli.show import clean, print_json
+from api.cli.show import clean, plain, print_json
 from api.cli.step_show import StepShow, step_show
 from api.cli.stepping import LocalStep, has_runtime, run_step
 from worker_agent.outcome import Outcome
@@ -39,6 +39,7 @@ def run_here(
     try:
         with watcher.show:
             outcome = run_step(step, watcher, pause_after=pause_after)
+            watcher.show.end(_ended(outcome))
     except OSError as error:
         raise Problem(f"{path} cannot be started: {error}", FAILED) from error
     state = _ended(outcome)
@@ -46,6 +47,10 @@ def run_here(
         _print_json_end(state, outcome, watcher.checkpoint)
     else:
         _print_end(step.name, state, outcome)
+        if state == "completed" and pause_after is not None:
+            click.echo(
+                f"It did not pause: after '{clean(pause_after)}' came no checkpoint, or it does not listen", err=True
+            )
         if state != "completed" and watcher.checkpoint:
             _say_how_to_go_on(path, step.name, given, watcher.checkpoint)
     return {"completed": 0, "paused": 0, "stopped": INTERRUPTED}.get(state, FAILED)
@@ -127,8 +132,15 @@ def _print_end(name: str, state: str, outcome: Outcome) -> None:
 
 
 def _print_json_end(state: str, outcome: Outcome, checkpoint: Checkpoint | None) -> None:
-    end = {"reason": outcome.reason, "output": outcome.output, "seconds": outcome.exit.usage.wall}
-    print_json({"event": "end", "state": state, **end, "checkpoint": checkpoint}, line=True)
+    end = {
+        "event": "end",
+        "state": state,
+        "reason": plain(outcome.reason),
+        "output": outcome.output,
+        "checkpoint": plain(checkpoint),
+        "seconds": outcome.exit.usage.wall,
+    }
+    print_json(end, line=True)
 
 
 def _say_how_to_go_on(path: Path, name: str, given: Sequence[str], checkpoint: Checkpoint) -> None:

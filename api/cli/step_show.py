@@ -1,4 +1,4 @@
-"""Shows a step that runs right here: as a bar on a terminal, as plain lines elsewhere, as lines of JSON for programs."""
+"""Shows a step that runs right here: as a bar on a terminal, as plain lines elsewhere, as JSON for programs."""
 
 from __future__ import annotations
 
@@ -38,6 +38,9 @@ class StepShow(Protocol):
     def line(self, stream: str, text: str) -> None:
         """It wrote a line."""
 
+    def end(self, state: str) -> None:
+        """It is `completed`, `failed`, `paused` or `stopped`."""
+
 
 def step_show(name: str, *, json: bool) -> StepShow:
     """What fits where the output goes."""
@@ -67,6 +70,9 @@ class JsonStep:
     def line(self, stream: str, text: str) -> None:
         """Print a line and where it came from."""
         print_json({"event": "log", "stream": stream, "text": text}, line=True)
+
+    def end(self, state: str) -> None:
+        """Nothing yet: the last line tells more than this."""
 
 
 class PlainStep:
@@ -98,6 +104,9 @@ class PlainStep:
     def line(self, stream: str, text: str) -> None:
         """Print a line."""
         self._print(f"{self._name} | {clean(text, keep=chr(9))}")
+
+    def end(self, state: str) -> None:
+        """Nothing: what is printed afterwards tells it."""
 
     def _print(self, text: str) -> None:
         click.echo(text)
@@ -133,6 +142,12 @@ class StepBar(PlainStep):
     def progress(self, fraction: float, message: str) -> None:
         """Move the bar."""
         self._bar.update(self._task, completed=fraction, message=clean(message))
+
+    def end(self, state: str) -> None:
+        """Leave the bar as it ended."""
+        self._bar.update(self._task, message="", state=state)
+        if state == "completed":
+            self._bar.update(self._task, completed=1.0)
 
     def _print(self, text: str) -> None:
         self._bar.console.print(Text(text))

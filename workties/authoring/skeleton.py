@@ -14,7 +14,11 @@ _GOOD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
 
 class BadSkeleton(WorktyError):
-    """A new workty cannot be made: its name is no good, or its folder is there."""
+    """A new workty cannot be made: its name is no good."""
+
+
+class FolderExists(BadSkeleton):
+    """A new workty cannot be made: its folder is there."""
 
 
 def languages() -> list[str]:
@@ -26,7 +30,8 @@ def make(folder: Path, language: str) -> list[str]:
     """Make a workty of the folder's name in `folder`, which must not exist. Returns the names of its files.
 
     Raises:
-        BadSkeleton: the folder is there, or its name is no good for a workty.
+        BadSkeleton: its name is no good for a workty.
+        FolderExists: it is there.
         OSError: the folder cannot be made.
     """
     name = folder.name
@@ -35,7 +40,7 @@ def make(folder: Path, language: str) -> list[str]:
             f"{name!r} cannot be a name: a letter first, then up to 63 letters, digits, - and _, e.g. nightly-backup"
         )
     if folder.exists() or folder.is_symlink():
-        raise BadSkeleton(f"{folder} is there already; choose another name, or remove it")
+        raise FolderExists(f"{folder} is there already; choose another name, or remove it")
     folder.mkdir()
     words = {_NAME: name, _CLASS: _class_name(name)}
     files = [path for path in _templates().joinpath(language).iterdir() if path.is_file()]

@@ -1,10 +1,10 @@
-#!/bin/sh
+#!/bin/bash
 # Does some parts, one after the other. It speaks the step protocol: what it gets is in the file $WORKTY_INPUT, and what
 # it has to say are lines of JSON to the descriptor $WORKTY_EVENTS_FD. Plain output is the step's log.
-set -eu
+set -euo pipefail
 
 say() {
-    echo "$1" >>"/dev/fd/$WORKTY_EVENTS_FD"
+    echo "$1" >&"$WORKTY_EVENTS_FD"
 }
 
 # The whole number in the input that has this name, or what is given otherwise.
