@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import click
 
 from api.cli.problems import FAILED, WRONG_USE, Problem
-from workties.authoring.checking import Report, check
+from workties.authoring.checking import PACKAGE, Report, check
 from workties.authoring.findings import Finding
 from workties.authoring.mermaid import mermaid
 from workties.authoring.skeleton import BadSkeleton, FolderExists, make
@@ -44,7 +44,7 @@ def checked(path: Path) -> Iterator[Report]:
         for finding in report.findings:
             click.echo(_where(path, finding), err=True)
         if not report.good:
-            raise Problem(f"{path}: {_count(report)}. Nothing was done.", FAILED)
+            raise Problem(f"{_named(path)}: {_count(report)}. Nothing was done.", FAILED)
         yield report
 
 
@@ -59,7 +59,7 @@ def print_check(path: Path, *, json_: bool) -> bool:
         return report.good
     for finding in report.findings:
         click.echo(_where(path, finding))
-    click.echo(f"{path}: {_count(report)}{_size(report)}")
+    click.echo(f"{_named(path)}: {_count(report)}{_size(report)}")
     return report.good
 
 
@@ -71,7 +71,7 @@ def draw(path: Path, form: str | None, output: Path | None) -> None:
         for finding in report.findings:
             click.echo(_where(path, finding), err=True)
         states = f"write them as plain texts in the class, or as `states` in {MANIFEST}"
-        raise Problem(f"{path}: its states are not known; {states}", FAILED)
+        raise Problem(f"{_named(path)}: its states are not known; {states}", FAILED)
     as_svg = (form or ("svg" if output and output.suffix == ".svg" else "mermaid")) == "svg"
     text = svg(report.machine) if as_svg else mermaid(report.machine)
     if output is None:
@@ -132,8 +132,13 @@ def _report(path: Path, folder: Path) -> Report:
 
 
 def _where(path: Path, finding: Finding) -> str:
-    from_folder = path.is_dir() and str(path) != "." and finding.line
-    return f"{path}/{finding}" if from_folder else str(finding)
+    """A finding with a path that can be opened from here, where there is one."""
+    inside = path.is_dir() and str(path) != "." and finding.file != PACKAGE
+    return f"{path}/{finding}" if inside else str(finding)
+
+
+def _named(path: Path) -> str:
+    return str(path) if path.name else path.resolve().name
 
 
 def _count(report: Report) -> str:

@@ -38,7 +38,7 @@ def run_here(
     watcher = _Last(step_show(step.name, json=json_), step.checkpoint)
     try:
         with watcher.show:
-            outcome = run_step(step, watcher, pause_after=pause_after)
+            outcome = run_step(step, watcher, pause_after=pause_after, tell=watcher.show.note)
             watcher.show.end(_ended(outcome))
     except OSError as error:
         raise Problem(f"{path} cannot be started: {error}", FAILED) from error

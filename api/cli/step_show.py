@@ -38,6 +38,9 @@ class StepShow(Protocol):
     def line(self, stream: str, text: str) -> None:
         """It wrote a line."""
 
+    def note(self, text: str) -> None:
+        """Say something to whoever watches."""
+
     def end(self, state: str) -> None:
         """It is `completed`, `failed`, `paused` or `stopped`."""
 
@@ -70,6 +73,9 @@ class JsonStep:
     def line(self, stream: str, text: str) -> None:
         """Print a line and where it came from."""
         print_json({"event": "log", "stream": stream, "text": text}, line=True)
+
+    def note(self, text: str) -> None:
+        """Nothing: programs need no words."""
 
     def end(self, state: str) -> None:
         """Nothing yet: the last line tells more than this."""
@@ -104,6 +110,10 @@ class PlainStep:
     def line(self, stream: str, text: str) -> None:
         """Print a line."""
         self._print(f"{self._name} | {clean(text, keep=chr(9))}")
+
+    def note(self, text: str) -> None:
+        """Print it beside what the step says."""
+        click.echo(text, err=True)
 
     def end(self, state: str) -> None:
         """Nothing: what is printed afterwards tells it."""
@@ -142,6 +152,10 @@ class StepBar(PlainStep):
     def progress(self, fraction: float, message: str) -> None:
         """Move the bar."""
         self._bar.update(self._task, completed=fraction, message=clean(message))
+
+    def note(self, text: str) -> None:
+        """Print it above the bar."""
+        self._bar.console.print(Text(text, style="yellow"))
 
     def end(self, state: str) -> None:
         """Leave the bar as it ended."""

@@ -60,18 +60,21 @@ def has_runtime(language: str) -> bool:
     return language in find_runtimes()
 
 
-def run_step(step: LocalStep, watcher: Watcher, *, pause_after: str | None = None) -> Outcome:
+def run_step(
+    step: LocalStep, watcher: Watcher, *, pause_after: str | None = None, tell: Callable[[str], object]
+) -> Outcome:
     """Run a step to its end. Ctrl-c ends it as a board's stop does: SIGTERM, then SIGKILL; a second one kills at once.
 
     Args:
         watcher: is told what the step does.
         pause_after: a pause is asked when the step has entered this state.
+        tell: is called with words for whoever pressed ctrl-c.
 
     Raises:
         OSError: the program cannot be started.
     """
     orders = Orders()
-    with TemporaryDirectory(prefix="workty-") as base, _interrupts(orders):
+    with TemporaryDirectory(prefix="workty-") as base, _interrupts(orders, tell):
         process = StepProcess(_launch(step, Path(base)))
         try:
             told = _Told(watcher, orders, pause_after)
@@ -142,8 +145,8 @@ def _in_thread(work: Callable[[], Outcome]) -> Outcome:
 
 
 @contextmanager
-def _interrupts(orders: Orders) -> Iterator[None]:
-    """While inside: ctrl-c and SIGTERM end the step instead of this program."""
+def _interrupts(orders: Orders, tell: Callable[[str], object]) -> Iterator[None]:
+    """While inside: ctrl-c and SIGTERM end the step instead of this program; `tell` says so."""
     wanted: SimpleQueue[float | None] = SimpleQueue()
     handled = (signal.SIGINT, signal.SIGTERM)
     count = 0
@@ -157,6 +160,8 @@ def _interrupts(orders: Orders) -> Iterator[None]:
         # Not in the signal's handler: the thread that it interrupts may hold the lock of the orders.
         while (grace := wanted.get()) != -1.0:
             orders.order_stop(Stop(STOPPED, grace))
+            if grace is None:
+                tell("Stopping it; once more kills it at once")
 
     thread = threading.Thread(target=pass_on, daemon=True)
     thread.start()

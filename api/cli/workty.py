@@ -123,7 +123,9 @@ def _declared(context: click.Context) -> tuple[list[str], list[str]]:
     try:
         from workties.manifest import MANIFEST, parse_manifest  # noqa: PLC0415
 
-        found = parse_manifest((Path(context.params.get("path") or ".") / MANIFEST).read_text("utf-8"))
+        # An option that lacks its value leaves what comes before it unparsed.
+        folder = Path(context.args[0] if context.args else context.params.get("path") or ".")
+        found = parse_manifest((folder / MANIFEST).read_text("utf-8"))
     except Exception:  # whatever is wrong, a shell that completes is no place to say it
         return [], []
     return [each.name for each in found.properties], list(found.states)

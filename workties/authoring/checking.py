@@ -23,6 +23,9 @@ from workties.errors import BadPackage
 from workties.manifest import MANIFEST, MAX_MANIFEST_BYTES, Manifest
 from workties.package import PackageInfo, inspect, pack
 
+#: Stands for a file in findings about the package as a whole.
+PACKAGE = "package"
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -52,7 +55,7 @@ def check(folder: Path) -> Report:
     """Check the workty in `folder`. Raises `OSError` if its files cannot be read."""
     text, manifest, findings = _read_manifest(folder)
     if manifest is None:
-        return Report(tuple(findings))
+        return Report(tuple(sorted(findings, key=_place)))
     try:
         data = pack(folder)
         package = data, inspect(data)
@@ -75,7 +78,7 @@ def check(folder: Path) -> Report:
 def _read_manifest(folder: Path) -> tuple[str, Manifest | None, list[Finding]]:
     path = folder / MANIFEST
     if not path.is_file():
-        return "", None, [Finding(MANIFEST, 0, "is missing; `workty workty new NAME` makes a workty with one")]
+        return "", None, [Finding(MANIFEST, 0, "no such file; `workty workty new NAME` makes a workty with one")]
     if path.stat().st_size > MAX_MANIFEST_BYTES:
         return "", None, [Finding(MANIFEST, 0, f"has more than {MAX_MANIFEST_BYTES} bytes")]
     try:
@@ -89,7 +92,7 @@ def _read_manifest(folder: Path) -> tuple[str, Manifest | None, list[Finding]]:
 def _package_finding(message: str, text: str) -> Finding:
     """Why the package cannot be made; a missing entry point is the manifest's mistake."""
     line = line_of(text, "entry") if "which it says to start" in message else None
-    return Finding(MANIFEST if line else "package", line or 0, message)
+    return Finding(MANIFEST if line else PACKAGE, line or 0, message)
 
 
 def _parse(folder: Path, data: bytes, entry: str) -> tuple[dict[str, ast.Module], list[Finding]]:

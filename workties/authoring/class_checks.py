@@ -75,8 +75,9 @@ def _check_states(file: str, found: WorktyClass, states: tuple[str, ...]) -> Ite
             text = f"on_enter_{state}: {found.name} has no state {state!r}; it has {', '.join(states)}"
             yield Finding(file, handler.line, text)
     if not wrong:
-        yield from _check_triggers(file, found, states)
-        yield from _check_reachable(file, found)
+        mistaken = list(_check_triggers(file, found, states))
+        yield from mistaken or _check_reachable(file, found)
+        yield from _check_unused(file, found, states)
 
 
 def _check_triggers(file: str, found: WorktyClass, states: tuple[str, ...]) -> Iterator[Finding]:
@@ -88,6 +89,9 @@ def _check_triggers(file: str, found: WorktyClass, states: tuple[str, ...]) -> I
                 known = ", ".join(has) or "none"
                 text = f"on_enter_{state} returns {trigger!r}, which is no trigger of state {state!r}; it has {known}"
                 yield Finding(file, line, text)
+
+
+def _check_unused(file: str, found: WorktyClass, states: tuple[str, ...]) -> Iterator[Finding]:
     for way, line in found.transitions or ():
         wanted = [possible(found, state) for state in sources(way, states)]
         if all(each is not None and way["trigger"] not in each for each in wanted):

@@ -97,7 +97,7 @@ def test_a_state_without_memory_has_an_empty_one() -> None:
 
 
 def test_what_cannot_be_written_as_json_names_its_field() -> None:
-    with pytest.raises(BadMessage, match="memory.x: expected plain JSON"):
+    with pytest.raises(BadMessage, match=r"memory\.x: expected plain JSON"):
         channel.encode_line("state", memory={"x": {1, 2}})
     with pytest.raises(BadMessage, match="output: expected at most"):
         channel.encode_line("output", output={"x": "y" * MAX_STATE_BYTES})
