@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -12,6 +13,7 @@ from tempfile import TemporaryDirectory
 import click
 
 from api.cli.problems import FAILED, WRONG_USE, Problem
+from api.cli.texts import clean
 from workties.authoring.checking import PACKAGE, Report, check
 from workties.authoring.findings import Finding
 from workties.authoring.mermaid import mermaid
@@ -50,12 +52,11 @@ def checked(path: Path) -> Iterator[Report]:
 
 def print_check(path: Path, *, json_: bool) -> bool:
     """Print all that is wrong with a workty; whether that is nothing."""
-    from api.cli.show import print_json  # noqa: PLC0415  (needs the client's packages)
-
     with opened(path) as folder:
         report = _report(path, folder)
     if json_:
-        print_json({"good": report.good, "findings": [asdict(finding) for finding in report.findings]})
+        found = [asdict(finding) for finding in report.findings]
+        click.echo(json.dumps({"good": report.good, "findings": found}, indent=2))
         return report.good
     for finding in report.findings:
         click.echo(_where(path, finding))
@@ -97,9 +98,7 @@ def pack_to(path: Path, output: Path | None, *, json_: bool) -> None:
         data, info = report.package
         _write(target, data)
     if json_:
-        from api.cli.show import print_json  # noqa: PLC0415
-
-        print_json({"path": str(target), "size": info.size, "sha256": info.sha256})
+        click.echo(json.dumps({"path": str(target), "size": info.size, "sha256": info.sha256}, indent=2))
     else:
         click.echo(f"{target}\n{info.size} bytes\nsha256 {info.sha256}")
 
@@ -119,7 +118,7 @@ def opened(path: Path) -> Iterator[Path]:
                 raise BadPackage(f"it has more than {MAX_UNPACKED_BYTES} bytes")
             unpack(path, folder)
         except BadPackage as error:
-            raise Problem(f"{path}: {error}", FAILED) from error
+            raise Problem(clean(f"{path}: {error}"), FAILED) from error
         inner = [found for found in folder.iterdir() if found.name != "__MACOSX"]
         yield inner[0] if len(inner) == 1 and inner[0].is_dir() else folder
 
@@ -134,7 +133,7 @@ def _report(path: Path, folder: Path) -> Report:
 def _where(path: Path, finding: Finding) -> str:
     """A finding with a path that can be opened from here, where there is one."""
     inside = path.is_dir() and str(path) != "." and finding.file != PACKAGE
-    return f"{path}/{finding}" if inside else str(finding)
+    return clean(f"{path}/{finding}" if inside else str(finding))
 
 
 def _named(path: Path) -> str:

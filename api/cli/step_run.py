@@ -13,9 +13,10 @@ import click
 
 from api.cli.authoring import checked
 from api.cli.problems import FAILED, INTERRUPTED, WRONG_USE, Problem
-from api.cli.show import clean, plain, print_json
+from api.cli.show import plain, print_json
 from api.cli.step_show import StepShow, step_show
 from api.cli.stepping import LocalStep, has_runtime, run_step
+from api.cli.texts import clean
 from worker_agent.outcome import Outcome
 from workties.authoring.checking import Report
 from workties.bounds import MAX_LINE_BYTES
@@ -101,7 +102,7 @@ def _properties(manifest: Manifest, given: Sequence[str]) -> dict[str, Any]:
     try:
         return fill_declared(manifest.properties, dict(parse_property(text, types) for text in given))
     except BadProperties as error:
-        raise Problem("\n".join(error.problems), WRONG_USE) from error
+        raise Problem(clean("\n".join(error.problems), keep="\n"), WRONG_USE) from error
     except ValueError as error:
         raise Problem(f"--property: {error}", WRONG_USE) from error
 

@@ -11,7 +11,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Column
 from rich.text import Text
 
-from api.cli.show import clean, plain_console, print_json
+from api.cli.show import plain_console, print_json
+from api.cli.texts import clean
 from workties.messages import Checkpoint
 
 #: Columns of the bar, and the width of the terminal from which on it gets them, and from which on words stand beside.
