@@ -133,9 +133,14 @@ def _declared(context: click.Context) -> tuple[list[str], list[str]]:
 
 def _needs(*modules: tuple[str, str]) -> None:
     """Say what to install where a command is called without the packages that it needs."""
-    from importlib.util import find_spec  # noqa: PLC0415
+    from importlib import import_module  # noqa: PLC0415
 
-    missing = [(module, extra) for module, extra in modules if find_spec(module) is None]
+    missing = []
+    for module, extra in modules:
+        try:
+            import_module(module)
+        except ImportError:
+            missing.append((module, extra))
     if missing:
         extras = ",".join(sorted(extra for _, extra in missing))
         message = f"{missing[0][0]} is not installed. Install what it needs: pip install 'workty[{extras}]'"
