@@ -76,7 +76,8 @@ def test_nothing_is_wrong_with_what_comes_with_workty(manifest: Path) -> None:
 def test_all_mistakes_of_a_manifest_are_found_at_once_each_in_its_line(folder: Path) -> None:
     (folder / "workty.toml").write_text(
         'version = 1.0\nlanguage = "pyton"\nentry = "x"\nlabel = []\n'
-        '[[properties]]\nname = "a"\n[[properties]]\nname = "b"\ntype = "number"\ndefault = "x"\n[limits]\ncpu = "1"\n'
+        '[[properties]]\nname = "a"\n[[properties]]\nname = "b"\ntype = "number"\ndefault = "x"\n'
+        '[[properties]]\ntype = "text"\n[limits]\ncpu = "1"\n'
     )
     assert [line.partition(", got")[0] for line in found_in(folder)] == [
         "workty.toml: name is missing",
@@ -85,7 +86,8 @@ def test_all_mistakes_of_a_manifest_are_found_at_once_each_in_its_line(folder: P
         "workty.toml:4: label: unknown key; known are access, description, entry, labels, language, limits, name, "
         "offline_grace, on_interrupt, properties, resumable, states, version",
         "workty.toml:10: properties[1].default: expected a value of type number",
-        "workty.toml:12: limits.cpu: expected a number",
+        "workty.toml:11: properties[2].name is missing",
+        "workty.toml:14: limits.cpu: expected a number",
     ]
 
 

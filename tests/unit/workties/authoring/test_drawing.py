@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from workties.authoring.machine import Machine, in_order, machine_of
+from workties.authoring.machine import Edge, Machine, in_order, machine_of
 from workties.authoring.mermaid import mermaid
 from workties.authoring.source import find_classes
 from workties.authoring.svg import svg
@@ -112,6 +112,16 @@ def test_ways_beside_the_states_begin_and_end_at_different_places() -> None:
     ends = [(d.split("H")[-1], d.split("V")[1].split("q")[0]) for d in arcs]
     assert len(arcs) == 4
     assert all(a != b for a, b in itertools.combinations(ends, 2))
+
+
+def test_ways_from_one_state_do_not_cross_each_other() -> None:
+    forward = tuple(Edge("a", dest, f"to_{dest}") for dest in "cde")
+    root, _ = drawn(Machine("x", tuple("abcde"), "a", forward))
+    arcs = [path.attrib["d"] for path in root.iter(SVG + "path") if "q" in path.attrib["d"]]
+    begins = {float(d.split("H")[1].split("q")[0]): float(d.split("H")[0].split()[1]) for d in arcs}
+    outwards = [begins[lane] for lane in sorted(begins)]
+    assert len(outwards) == 3
+    assert outwards == sorted(outwards, reverse=True)
 
 
 def test_of_a_class_that_does_not_say_its_states_nothing_is_drawn() -> None:
