@@ -47,6 +47,25 @@ class BadWorkty(WorktyError):
     """The class of a workty cannot be run as it is written. The message names the class and what to change."""
 
 
+class UnknownProperty(WorktyError, KeyError):
+    """The code of a workty reads a property that is neither given nor declared.
+
+    Attributes:
+        name: of the property.
+    """
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        has = ", ".join(known) or "none"
+        super().__init__(
+            f'no property {name!r}; there are {has}. Declare it in workty.toml: [[properties]] with name = "{name}"'
+        )
+        self.name = name
+
+    def __str__(self) -> str:
+        """The message as it is; a `KeyError` would quote it."""
+        return str(self.args[0])
+
+
 class IllegalTrigger(BadWorkty):
     """A handler of a workty returned a trigger that its state does not have.
 

@@ -93,12 +93,13 @@ def parse_manifest(text: str) -> Manifest:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise BadPackage(f"{MANIFEST}: no TOML ({error})") from error
     try:
-        return _manifest(body)
+        return build(body)
     except BadMessage as error:
         raise BadPackage(f"{MANIFEST}: {error.reason}") from error
 
 
-def _manifest(body: Body) -> Manifest:
+def build(body: Body) -> Manifest:
+    """The manifest that TOML or JSON says. Raises `BadMessage`, which names the key."""
     _only(body, (_names(Manifest) - {"recovery"}) | _names(Recovery))
     properties = checks.items(body, "properties", _property, limit=100) if "properties" in body else ()
     _distinct("properties", tuple(found.name for found in properties))

@@ -14,14 +14,15 @@ def check(value: object, field: str, *, limit: int) -> None:
     """Nothing, if `value` is plain JSON of at most `limit` bytes.
 
     Raises:
-        BadMessage: it cannot be written as JSON, nests too deep, or is too large; names `field`.
+        BadMessage: it cannot be written as JSON, nests too deep, or is too large; names `field`, and which of the
+            values in it is to blame, e.g. ``memory.files[2]``.
     """
     if depth(value) > MAX_DEPTH:
         raise BadMessage(f"{field}: expected JSON that nests at most {MAX_DEPTH} levels deep")
     try:
         size = len(json.dumps(value, allow_nan=False, separators=(",", ":")).encode())
     except (TypeError, ValueError) as error:
-        raise BadMessage(f"{field}: expected plain JSON ({error})") from error
+        raise BadMessage(f"{_blamed(value, field)}: expected plain JSON ({error})") from error
     if size > limit:
         raise BadMessage(f"{field}: expected at most {limit} bytes of JSON, got {size}")
 
@@ -35,6 +36,20 @@ def depth(value: object) -> int:
             break
         found += 1
     return found
+
+
+def _blamed(value: object, field: str) -> str:
+    """Where in `value`, which is no plain JSON, the innermost value is that is none."""
+    if isinstance(value, dict):
+        parts = [(f"{field}.{key}", child) for key, child in value.items()]
+    else:
+        parts = [(f"{field}[{i}]", child) for i, child in enumerate(value)] if isinstance(value, list | tuple) else []
+    for name, child in parts:
+        try:
+            json.dumps(child, allow_nan=False)
+        except (TypeError, ValueError):
+            return _blamed(child, name)
+    return field
 
 
 def _children(entry: dict[object, object] | list[object] | tuple[object, ...]) -> list[object]:

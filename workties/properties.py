@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from workties.errors import BadProperties
@@ -30,6 +30,20 @@ def fill(declared: Iterable[DeclaredProperty], given: Mapping[str, Any]) -> dict
             filled[each.name] = convert(value, each.type) if each.name in given else value
         except ValueError as error:
             problems.append(f"Property '{each.name}': {error}")
+    if problems:
+        raise BadProperties(problems)
+    return filled
+
+
+def fill_declared(declared: Sequence[DeclaredProperty], given: Mapping[str, Any]) -> dict[str, Any]:
+    """As `fill`, for those who write a workty: a name that is not declared is a mistake too. Raises `BadProperties`."""
+    known = [each.name for each in declared]
+    has = f"declared are {', '.join(known)}" if known else "none are declared"
+    problems = [f"Property '{name}': unknown; {has}" for name in given if name not in known]
+    try:
+        filled = fill(declared, given)
+    except BadProperties as error:
+        problems.extend(error.problems)
     if problems:
         raise BadProperties(problems)
     return filled

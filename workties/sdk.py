@@ -5,9 +5,10 @@ How its lines reach the agent is up to the channel it is given; how its file is 
 
 from __future__ import annotations
 
-from workties.bounds import MAX_LINE, MAX_PROGRESS_MESSAGE
-from workties.errors import BadWorkty, IllegalTrigger, StepFailed
-from workties.ways import NEXT, find_ways
+from workties import plain
+from workties.bounds import MAX_LINE, MAX_PROGRESS_MESSAGE, MAX_STATE_BYTES
+from workties.errors import BadWorkty, IllegalTrigger, StepFailed, UnknownProperty
+from workties.ways import NEXT, find_ways, refuse_mistakes
 
 TYPE_CHECKING = False  # as in typing, whose import every step would pay for
 if TYPE_CHECKING:
@@ -24,6 +25,13 @@ _HANDLER = "on_enter_"
 
 class Paused(BaseException):
     """Ends a workty at a checkpoint because a pause was asked. No `Exception`, so that workties do not catch it."""
+
+
+class Properties(dict[str, "Any"]):
+    """Values of properties by name. Reading one that is neither given nor declared raises `UnknownProperty`."""
+
+    def __missing__(self, name: str) -> Any:
+        raise UnknownProperty(name, list(self))
 
 
 class Workty:
@@ -56,11 +64,13 @@ class Workty:
     no harm, or call `checkpoint` within them. A pause ends the workty at its next checkpoint or in a `wait`.
 
     An exception that a handler does not catch fails the step, and its traceback is shown with it; of a `StepFailed`
-    only its message is.
+    only its message is. Test a workty without a server with `workties.testing.run`.
 
     Attributes:
-        properties: values of the step's properties by name; those not given are taken from `defaults`.
-        memory: what to remember across interruptions; plain JSON of at most 256 KiB, together with the output.
+        properties: values of the step's properties by name, of the types and with the defaults that workty.toml
+            declares. Without a manifest, those not given are taken from `defaults`.
+        memory: what to remember across interruptions; plain JSON of at most 256 KiB, together with the output. Keys
+            are texts, and tuples come back as lists.
         output: what the step has to say when it is complete; plain JSON.
         state: the state it is in; empty before the first.
         board: id of the board that it runs on; empty if it was started by hand.
@@ -69,16 +79,16 @@ class Workty:
 
     #: States in order.
     states: ClassVar[Sequence[str]] = ()
-    #: Further ways: {"trigger": name, "source": state, list of states or "*", "dest": state}.
+    #: Further ways: {"trigger": name, "source": state, list of states or "*" (all), "dest": state or "=" (the same)}.
     transitions: ClassVar[Sequence[Mapping[str, Any]]] = ()
     #: The state to begin with; the first one if empty.
     initial: ClassVar[str] = ""
-    #: Values of properties that a step need not have.
+    #: Values of properties that a step need not have, for programs without a manifest.
     defaults: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, given: Mapping[str, Any], channel: Channel) -> None:
         checkpoint = given.get("checkpoint") or {}
-        self.properties: dict[str, Any] = {**self.defaults, **given.get("properties", {})}
+        self.properties = Properties({**self.defaults, **given.get("properties", {})})
         self.memory: dict[str, Any] = dict(checkpoint.get("memory", {}))
         self.output: dict[str, Any] = self.memory.pop(_OUTPUT, {})
         self.state: str = checkpoint.get("state", "")
@@ -103,8 +113,9 @@ class Workty:
         Does not return if a pause was asked.
 
         Raises:
-            BadMessage: `memory` is no plain JSON, or too large.
+            BadMessage: `memory` or `output` is no plain JSON, or too large; names the value.
         """
+        plain.check(self.output, "output", limit=MAX_STATE_BYTES)
         kept = {_OUTPUT: self.output} if self.output else {}
         self._channel.send("state", state=self.state, memory={**self.memory, **kept})
         if self._channel.pause_asked():
@@ -166,6 +177,7 @@ class Workty:
     def _enter(self, state: str) -> str | None:
         """Enter `state`: checkpoint, then handler. Returns the trigger that it wants, None for the next state."""
         self.state = state
+        self._channel.entering(state)
         self.checkpoint()
         handler = getattr(self, _HANDLER + state, None)
         trigger = handler() if handler else None
@@ -176,14 +188,12 @@ class Workty:
         return trigger
 
     def _refuse_mistakes(self) -> None:
-        """Find what would otherwise show late: no states, handlers and transitions of states that do not exist."""
-        if not self.states or isinstance(self.states, str):
-            raise BadWorkty(f'{self._name}: declare its states, e.g. states = ("preparing", "working")')
-        handled = [name.removeprefix(_HANDLER) for name in dir(self) if name.startswith(_HANDLER)]
-        named = [way[end] for way in self.transitions for end in ("source", "dest") if isinstance(way[end], str)]
-        for state in (*handled, *named):
-            if state not in (*self.states, "*", "="):
-                raise BadWorkty(f"{self._name}: {state!r} is not among its states, {', '.join(self.states)}")
+        """Find what would otherwise show late, e.g. handlers and transitions of states that do not exist."""
+        refuse_mistakes(self._name, self.states, self.transitions)
+        for name in dir(self):
+            if name.startswith(_HANDLER) and name.removeprefix(_HANDLER) not in self.states:
+                state, known = name.removeprefix(_HANDLER), ", ".join(self.states)
+                raise BadWorkty(f"{self._name}: {state!r} is not among its states, {known}; see {name}")
 
     @property
     def _name(self) -> str:

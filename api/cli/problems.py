@@ -32,7 +32,7 @@ class Problem(click.ClickException):
 @contextmanager
 def client_problems(url: str = "") -> Iterator[None]:
     """Turn what the client raises into `Problem`. `url` is the server, for the hint how to log in again."""
-    from api.cli.show import clean  # noqa: PLC0415
+    from api.cli.texts import clean  # noqa: PLC0415
     from api.client.errors import BadUse, NotReachable, Refused  # noqa: PLC0415
 
     try:

@@ -1,4 +1,4 @@
-"""`workty workty push`: packs a folder, checks the package as the server does, and sends it."""
+"""`workty workty push`: checks a workty, packs it, and sends it to the server."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from api.cli.logging_in import logged_in
-from api.cli.problems import FAILED, Problem, client_extra
+from api.cli.problems import client_extra
+from api.cli.texts import clean
 
 if TYPE_CHECKING:
     from workties.manifest import Manifest
@@ -28,7 +29,7 @@ def push(path: Path, template: bool | None, price: int | None, json_: bool) -> N
     client_extra()
     data, manifest = read_package(path)
     with logged_in() as client:
-        from api.cli.show import clean, print_json  # noqa: PLC0415
+        from api.cli.show import print_json  # noqa: PLC0415
 
         done = client.push(data, manifest.name, desc=manifest.description, template=template, price=price)
         if json_:
@@ -40,17 +41,10 @@ def push(path: Path, template: bool | None, price: int | None, json_: bool) -> N
 
 def read_package(path: Path) -> tuple[bytes, Manifest]:
     """The package at `path`, packed if it is a folder, and its manifest. Raises `Problem` if it is no good."""
-    from api.cli.show import clean  # noqa: PLC0415
-    from workties.errors import BadPackage  # noqa: PLC0415
-    from workties.package import inspect, pack  # noqa: PLC0415
+    from api.cli.authoring import checked  # noqa: PLC0415
 
-    try:
-        data = pack(path) if path.is_dir() else path.read_bytes()
-        manifest = inspect(data).manifest
-    except BadPackage as error:
-        raise Problem(clean(f"{path}: {error}"), FAILED) from error
-    except OSError as error:
-        raise Problem(clean(f"{path}: cannot be read: {error.strerror}"), FAILED) from error
-    if manifest is None:
-        raise Problem(clean(f"{path} has no workty.toml, which says name and version. Add one"), FAILED)
-    return data, manifest
+    with checked(path) as report:
+        assert report.package  # noqa: S101  (what is good has one)
+        data, info = report.package
+        assert info.manifest  # noqa: S101  (so has this)
+        return data if path.is_dir() else path.read_bytes(), info.manifest

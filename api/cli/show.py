@@ -1,4 +1,4 @@
-"""What is printed: text of others made harmless, tables that look right on a terminal and in a pipe, JSON."""
+"""What is printed: tables that look right on a terminal and in a pipe, JSON, and texts of others made harmless."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from api.cli.texts import clean
+
 #: Columns that are never folded or shortened.
 WHOLE = frozenset({"id", "run", "state"})
 #: What other columns get at least before a table counts as too wide, in characters: those with names, and the rest.
@@ -24,14 +26,6 @@ NAME_COLUMNS, NAME, FOLDED = frozenset({"name", "workflow"}), 24, 10
 #: A width that is none.
 UNLIMITED = 100_000
 COLOURS = {"completed": "green", "failed": "red", "stopped": "red", "running": "cyan", "waiting": "yellow"}
-
-
-def clean(text: str, *, keep: str = "") -> str:
-    """A text with everything that a terminal might obey written as an escape, e.g. `\\x1b`; but for those to `keep`.
-
-    Names and output come from other people and programs.
-    """
-    return "".join(c if c.isprintable() or c in keep or c == "\u00a0" else _escaped(c) for c in text)
 
 
 def plain_console(*, stderr: bool = False) -> Console:
@@ -116,7 +110,3 @@ def duration_text(began: str | None, ended: str | None) -> str:
 def _cell(value: object) -> Text:
     text = clean("" if value is None else str(value))
     return Text(text, style=COLOURS.get(text, ""))
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape").decode()

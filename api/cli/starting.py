@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from api.cli.show import clean
+from api.cli.texts import clean
 from api.client import Client, Workflow
 
 #: How files with definitions are called.

@@ -185,7 +185,7 @@ def _command(send: Callable[[Client], Run | None], json_: bool) -> None:
 
 
 def _say(run: Run, hint: str = "") -> None:
-    from api.cli.show import clean  # noqa: PLC0415
+    from api.cli.texts import clean  # noqa: PLC0415
 
     why = f": {clean(run.waits_for.message)}" if run.waits_for else ""
     click.echo(f"Run {clean(run.id)} of '{clean(run.name)}' is {clean(run.state)}{why}.")
@@ -201,7 +201,8 @@ def _print(run: Run | None) -> None:
 
 def _run_and_follow(client: Client, workflow: Workflow, *, logs: bool, json_: bool) -> None:
     """Run and watch to the end; exit with what that was."""
-    from api.cli.show import clean, print_json  # noqa: PLC0415
+    from api.cli.show import print_json  # noqa: PLC0415
+    from api.cli.texts import clean  # noqa: PLC0415
     from api.cli.watching import watch  # noqa: PLC0415
 
     with client.follow(workflow, logs=logs) as events, _interruptible(workflow.id):

@@ -8,6 +8,7 @@ import click
 
 from api.cli.completing import workflow_names
 from api.cli.logging_in import logged_in
+from api.cli.texts import clean
 
 if TYPE_CHECKING:
     from api.client import Upgraded, Version
@@ -59,8 +60,6 @@ def upgrade(workflow: str, step: str | None, to: str, json_: bool) -> None:
 
 def _told(entry: Upgraded) -> str:
     """What became of a step, in a line."""
-    from api.cli.show import clean  # noqa: PLC0415
-
     name = entry.instance.name or f"step {entry.instance.id[-6:]}"
     if not entry.changed:
         return clean(f"{name}: stays at {entry.after or 'code without version'}")

@@ -13,7 +13,8 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tas
 from rich.table import Column
 from rich.text import Text
 
-from api.cli.show import COLOURS, clean, print_json
+from api.cli.show import COLOURS, print_json
+from api.cli.texts import clean
 from api.client.events import Connection, Event, LogLine, LogLines, StepChanged
 from api.client.events import Progress as Progressed
 from api.client.models import FINAL, Step

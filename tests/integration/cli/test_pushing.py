@@ -104,6 +104,7 @@ def test_a_workty_is_pushed_run_pushed_again_and_upgraded(tmp_path: Path, workty
 def test_what_cannot_be_pushed_is_told_before_the_server_is_asked(tmp_path: Path, command: Command) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "bad.zip").write_bytes(b"no zip")
-    told = one_line(command("workty", "push", "empty", WORKTY_URL="http://127.0.0.1:1", WORKTY_TOKEN="t"), 1)
-    assert told == "workty: empty: the package has no workty.toml; add one or say which language it is written in"
+    told = command("workty", "push", "empty", WORKTY_URL="http://127.0.0.1:1", WORKTY_TOKEN="t")
+    assert (told.returncode, told.stdout) == (1, "")
+    assert "empty/workty.toml: no such file" in told.stderr
     assert "bad.zip: the package is no zip" in one_line(command("workty", "push", "bad.zip"), 1)

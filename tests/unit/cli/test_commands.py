@@ -51,6 +51,18 @@ def test_boards_need_nothing_of_the_client() -> None:
     assert "Run a board's agent" in command(CLIENT, "agent", "--help").stdout
 
 
+def test_workties_are_checked_with_nothing_installed_but_run_with_what_boards_and_clients_have() -> None:
+    everything = CLIENT | SERVER - {"orchestrator", "worker_agent", "workties"}
+    folder = "workties/builtin/with-delay"
+    assert command(everything, "workty", "check", folder).stdout.startswith(f"{folder}: nothing is wrong")
+    refused = command(everything, "workty", "run", folder)
+    assert refused.returncode == 1
+    install = "pip install 'workty[board,client]'"
+    assert refused.stderr == f"workty: rich is not installed. Install what it needs: {install}\n"
+    blocked = everything - {"rich", "transitions"}
+    assert "completed" in command(blocked, "workty", "run", folder, "-p", "delay=0").stdout
+
+
 def test_the_help_lists_every_command_once_under_a_heading_in_one_line_each() -> None:
     shown = CliRunner().invoke(main, ["--help"], terminal_width=80).output
     listed = [line.split()[0] for line in shown[shown.index("Try it:") :].splitlines() if line.startswith("  ")]

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from api.cli.show import any_text_can_be_printed, clean, print_json, print_table
+from api.cli.show import any_text_can_be_printed, print_json, print_table
+from api.cli.texts import clean
 from api.client import LogLine, LogLines
 
 ID = "5f43a1c09b1e8a0001c0ffee"

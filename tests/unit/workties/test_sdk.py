@@ -198,8 +198,21 @@ def test_a_step_that_knows_why_it_fails_says_so_in_one_line(start: Start) -> Non
         (('"empty"\n', '"emty"\n'), "Copy: state 'listing' has no trigger 'emty'; it has empty, next. See"),
         (('"empty"\n', "3\n"), "Copy: on_enter_listing returned 3; return the name of a trigger or nothing"),
         (("on_enter_listing", "on_enter_lsting"), "Copy: 'lsting' is not among its states, listing, copying"),
-        (('"dest": "finishing"', '"dest": "end"'), "Copy: 'end' is not among its states"),
+        (('"dest": "finishing"', '"dest": "end"'), "Copy: transitions[0]: 'end' is not among its states"),
         (('states = ("listing", "copying", "verifying", "finishing")', ""), "Copy: declare its states, e.g."),
+        (('"verifying", ', '"copying", '), "Copy: state 'copying' is there more than once"),
+        (('"dest": "finishing"}', '"dst": "finishing"}'), "Copy: transitions[0]: unknown key 'dst'; a transition has"),
+        ((', "dest": "finishing"}', "}"), "Copy: transitions[0]: 'dest' is missing"),
+        (
+            ('"source": "listing"', '"source": ("listing", "sorting")'),
+            "transitions[0]: 'sorting' is not among its states",
+        ),
+        (('"trigger": "empty"', '"trigger": "next"'), "Copy: transitions[0]: expected a name of its own as trigger"),
+        (('"dest": "finishing"},', '"dest": "finishing"}'), "Copy: transitions are a tuple; for a single one write"),
+        (
+            ('"finishing"},', '"finishing"}, {"trigger": "empty", "source": "*", "dest": "="},'),
+            "Copy: transitions[1]: state 'listing' has the trigger 'empty' already",
+        ),
         (("class Copy", "class Other(Workty): pass\nclass Copy"), "main.py defines Copy, Other; leave one of them"),
     ],
 )
@@ -219,14 +232,41 @@ def test_a_checkpoint_of_a_state_that_is_no_more_is_explained(start: Start) -> N
 
 
 @pytest.mark.parametrize(
-    ("value", "message"), [("{1}", "expected plain JSON"), ("'y' * 300000", "expected at most 262144 bytes")]
+    ("value", "message"),
+    [
+        ("{1}", "memory.copied: expected plain JSON"),
+        ("['a', {'b': float('nan')}]", "memory.copied[1].b: expected plain JSON"),
+        ("'y' * 300000", "memory: expected at most 262144 bytes"),
+    ],
 )
 def test_a_memory_that_cannot_be_kept_fails_where_it_was_set(start: Start, value: str, message: str) -> None:
     program = start(COPY.replace("number + 1\n", f"{value}\n", 1))
     code, _, stderr = program.end()
     assert code == 1
-    assert f"memory: {message}" in stderr
+    assert message in stderr
     assert "in on_enter_copying" in stderr
+
+
+def test_an_output_that_is_no_json_is_named(start: Start) -> None:
+    code, _, stderr = start(COPY.replace('self.output["listed"] = ', 'self.output["listed"] = {1}, ')).end()
+    assert code == 1
+    assert "BadMessage: output.listed[0]: expected plain JSON" in stderr
+
+
+def test_reading_a_property_that_is_not_declared_says_where_to_declare_it(start: Start) -> None:
+    code, _, stderr = start(COPY.replace('self.properties["files"]', 'self.properties["fles"]')).end()
+    assert code == 1
+    assert "in on_enter_listing" in stderr
+    assert "UnknownProperty: no property 'fles'; there are files. Declare it in workty.toml: [[properties]]" in stderr
+
+
+def test_a_source_can_be_any_state_and_a_destination_the_same(start: Start, states: States) -> None:
+    code = COPY.replace("transitions = (", 'transitions = ({"trigger": "redo", "source": "*", "dest": "="}, ')
+    code += """
+        self.memory["times"] = self.memory.get("times", 0) + 1
+        return "redo" if self.memory["times"] < 3 else None
+    """
+    assert states(start(code, files=0).lines()) == ["listing", "finishing", "finishing", "finishing"]
 
 
 def test_careless_progress_and_logs_are_brought_within_their_limits(start: Start) -> None:

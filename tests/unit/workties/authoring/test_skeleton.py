@@ -1,0 +1,52 @@
+"""New workties: each is good from the beginning, and is nobody else's folder."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from workties.authoring.checking import check
+from workties.authoring.skeleton import BadSkeleton, FolderExists, languages, make
+from workties.manifest import LANGUAGES
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_nothing_is_wrong_with_a_new_workty_of_any_language(tmp_path: Path, language: str) -> None:
+    folder = tmp_path / "tea-timer"
+    files = make(folder, language)
+    report = check(folder)
+    assert report.findings == ()
+    assert report.manifest is not None
+    assert (report.manifest.name, report.manifest.language) == ("tea-timer", language)
+    assert len(files) == report.files
+    assert "skeleton" not in "".join((folder / file).read_text().lower() for file in files)
+
+
+def test_there_is_a_skeleton_of_each_language() -> None:
+    assert languages() == sorted(LANGUAGES)
+
+
+def test_the_tests_of_a_new_workty_pass_with_nothing_but_python(tmp_path: Path) -> None:
+    make(tmp_path / "none", "python")
+    root = str(Path(__file__).parents[4])
+    command = [sys.executable, "-m", "unittest", "discover", "none"]
+    done = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": root}, capture_output=True, text=True, check=False)
+    assert "Ran 2 tests" in done.stderr
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["1st", "-x", "a b", "a.b", "ä", "x" * 65, ""])
+def test_a_name_that_is_no_good_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BadSkeleton, match="a letter first"):
+        make(Path(name) if not name else tmp_path / name, "python")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(FolderExists, match="is there already"):
+        make(tmp_path / "mine", "python")
+    assert list((tmp_path / "mine").iterdir()) == []

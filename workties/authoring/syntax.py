@@ -1,0 +1,69 @@
+"""Whether a program is written as its language wants it, without running it."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+import warnings
+from pathlib import Path
+
+from workties.authoring.findings import Finding
+
+#: Largest file that is read, bytes. Nobody writes larger ones.
+MAX_SOURCE_BYTES = 1024 * 1024
+#: Seconds that Node has to read a file.
+NODE_SECONDS = 30.0
+#: How files are named that the interpreters of a language start.
+SUFFIXES = {"python": (".py",), "nodejs": (".js", ".mjs", ".cjs"), "java": (".jar", ".java")}
+
+
+def parse_python(folder: Path, file: str) -> ast.Module | Finding:
+    """The tree of a file in `folder`, or what is wrong with it."""
+    path = folder / file
+    if path.stat().st_size > MAX_SOURCE_BYTES:
+        return Finding(file, 0, f"larger than {MAX_SOURCE_BYTES} bytes, and was not checked", warning=True)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(path.read_bytes())
+    except SyntaxError as error:
+        return Finding(file, error.lineno or 0, f"no Python: {error.msg}")
+    except (ValueError, RecursionError, MemoryError) as error:
+        return Finding(file, 0, f"no Python: {error}")
+
+
+def check_entry(folder: Path, file: str, language: str) -> list[Finding]:
+    """What is wrong with the file to start, apart from Python's syntax."""
+    path, suffix = folder / file, Path(file).suffix
+    for other, suffixes in SUFFIXES.items():
+        if suffix in suffixes and language not in (other, "executable"):
+            return [Finding(file, 0, f"a file of {other}, but the package says that its language is {language}")]
+    if language == "executable":
+        return _check_executable(path, file)
+    node = shutil.which("node") if language == "nodejs" else None
+    return _check_node(node, path, file) if node else []
+
+
+def _check_executable(path: Path, file: str) -> list[Finding]:
+    if not path.stat().st_mode & 0o100:
+        return [Finding(file, 0, f"is not executable: chmod +x {file}")]
+    with path.open("rb") as stream:
+        begin = stream.read(4)
+    if begin.startswith(b"#!") or begin == b"\x7fELF":
+        return []
+    return [Finding(file, 1, "is neither a program nor a script: begin it with a line such as #!/bin/sh")]
+
+
+def _check_node(node: str, path: Path, file: str) -> list[Finding]:
+    command = [node, "--check", str(path)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=NODE_SECONDS, check=False)
+    except (subprocess.TimeoutExpired, OSError) as error:
+        return [Finding(file, 0, f"was not checked: {error}", warning=True)]
+    if done.returncode == 0:
+        return []
+    line = re.search(rf"{re.escape(str(path))}:(\d+)", done.stderr)
+    what = re.search(r"^\w*Error: .*$", done.stderr, flags=re.MULTILINE)
+    return [Finding(file, int(line[1]) if line else 0, f"no JavaScript: {what[0] if what else 'node refuses it'}")]
