@@ -31,3 +31,7 @@ class PackageUnavailable(AgentError):
 
 class Cancelled(AgentError):
     """What was being prepared is not wanted any more."""
+
+
+class StepNotStarted(AgentError):
+    """The processes of a step could not be made; this is not the fault of its program."""
