@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from types import FrameType
 from celery import Celery
 from celery.worker import WorkController, state
 
+from worker_agent import kernel
 from worker_agent.app import build_app
 from worker_agent.board import Board
 from worker_agent.broker import Broker
@@ -19,6 +21,7 @@ from worker_agent.heartbeat import find_runtimes
 from worker_agent.intake import Intake
 from worker_agent.settings import AgentSettings
 from worker_agent.stopping import StopSignal
+from worker_agent.warm import WarmStart
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +43,8 @@ class Agent:
         self._on_ready = on_ready
         self._stopping = StopSignal()
         runtimes = find_runtimes()
-        self._boards = {settings.board_id: Board(settings, runtimes) for settings in boards}
+        self._warm = WarmStart()
+        self._boards = {settings.board_id: Board(settings, runtimes, self._warm) for settings in boards}
         broker = Broker(boards[0].amqp_url, boards[0].ca_file)
         self._app = build_app(broker, Intake(self._boards), self._stopping)
 
@@ -52,6 +56,7 @@ class Agent:
             return self._consume(self._app)
         finally:
             self._stop_boards(reason)
+            self._warm.close()
             self._stopping.close()
 
     def stop(self) -> None:
@@ -84,6 +89,8 @@ def serve(settings: AgentSettings) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.ERROR)
+    if os.getuid() != 0:
+        kernel.set_dumpable(False)  # steps may run under the same account, and the environment has a password
     try:
         agent = Agent([settings])
 

@@ -35,3 +35,7 @@ class Cancelled(AgentError):
 
 class StepNotStarted(AgentError):
     """The processes of a step could not be made; this is not the fault of its program."""
+
+
+class NotIsolated(AgentError):
+    """Steps cannot run on this board as its settings want it. The message says what stands in the way."""

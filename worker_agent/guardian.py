@@ -1,7 +1,7 @@
 """The parent of one step's program: starts it, and when it has ended, ends all that came of it and says how it went.
 
-It talks with the agent over a socket: `ready` with its process number; it gets a line (`worker_agent.start`); it answers
-`started` or why not; it takes orders; its last line is the program's end. When the agent is gone, so is everything.
+It talks with the agent over a socket: `ready` with its process number; it gets a line (`worker_agent.start`); it
+answers `started` or why not; it takes orders; its last line is the program's end. When the agent is gone, it ends all.
 
 Forked from the zygote, or started by itself: `python -m worker_agent.guardian SOCKET STDOUT STDERR EVENTS CONTROL`.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import select
 import signal
 import sys
@@ -87,11 +88,11 @@ class Guardian:
         _say(self._talk, started=self._pid)
         ended = None
         while ended is None:
-            readable, _, _ = select.select([self._talk, self._signal], [], [])
+            readable, _, _ = select.select([self._talk, self._signal.fileno()], [], [])
             if self._talk in readable and not self._obey():
                 self.end()
                 return
-            if self._signal in readable:
+            if self._signal.fileno() in readable:
                 self._signal.clear()
                 ended = self._look()
         status, used = ended
@@ -133,7 +134,7 @@ class Guardian:
             self._signal_group(signal.SIGTERM)
         return bool(orders)
 
-    def _look(self) -> tuple[int, object] | None:
+    def _look(self) -> tuple[int, resource.struct_rusage] | None:
         """Collect children that have ended; how the program ended, if it was one of them."""
         while found := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
             if found.si_pid == self._pid:

@@ -48,6 +48,7 @@ class Packages:
         self._directory, self._server, self._limit, self._ca_file = directory, server_url, limit_bytes, ca_file
         self._lock = threading.Lock()
         directory.mkdir(parents=True, exist_ok=True)
+        directory.chmod(0o700)
         for rest in directory.glob("*.part"):
             rest.unlink(missing_ok=True)
 

@@ -216,7 +216,7 @@ class StepProcess:
 
 
 class PlainStart:
-    """Starts one guardian as a process of its own: slower than from a warm interpreter, but nothing is needed for it."""
+    """Starts one guardian as a process of its own: slower than from a warm interpreter, but needs nothing for it."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
@@ -257,9 +257,8 @@ def library_folder() -> Path:
     return Path(workties.__file__).resolve().parent.parent
 
 
-def tasks_of_account() -> int:
+def tasks_of_account(uid: int) -> int:
     """How many processes and threads this account has now. 0 for root, whom the limit does not bind."""
-    uid = os.getuid()
     if uid == 0:
         return 0
     count = 0
@@ -307,4 +306,3 @@ def _pipe(reader: contextlib.ExitStack, writer: contextlib.ExitStack) -> tuple[i
     reader.callback(os.close, read)
     writer.callback(os.close, write)
     return read, write
-

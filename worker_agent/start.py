@@ -1,4 +1,4 @@
-"""What a guardian is told to start, as data that travels as one line of JSON. Decided by the agent, done by the guardian.
+"""What a guardian is told to start, as data that travels as one line of JSON: decided by the agent, done by it.
 
 Also what both call the words that they say to each other.
 """
@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import resource
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from workties.messages import Limits
+if TYPE_CHECKING:  # nothing that a forked interpreter would have to carry along
+    from workties.messages import Limits
 
 #: Most files a program may have open.
 OPEN_FILES = 1024

@@ -16,6 +16,7 @@ import sys
 
 from worker_agent import kernel, offspring
 from worker_agent.guardian import guard
+from worker_agent.leaving import Leaving
 from worker_agent.start import REQUEST
 from workties import launch
 
@@ -39,9 +40,9 @@ class Zygote:
     def serve(self) -> list[int] | None:
         """Fork until nobody asks any more: then None. In a process that becomes a guardian: its descriptors."""
         while True:
-            readable, _, _ = select.select([self._requests, self._signal], [], [], self._patience())
+            readable, _, _ = select.select([self._requests.fileno(), self._signal.fileno()], [], [], self._patience())
             self._collect()
-            if self._requests in readable:
+            if self._requests.fileno() in readable:
                 descriptors = self._receive()
                 if not descriptors:
                     return None
@@ -93,6 +94,7 @@ def _ended_child() -> tuple[int, int] | None:
 
 def main(arguments: list[str]) -> int:
     """Serve on the socket that the arguments name. In the processes of workties: run them."""
+    leaving = Leaving()
     os.set_inheritable(int(arguments[0]), False)
     kernel.adopt_orphans()
     for name in _WARM:
@@ -106,7 +108,7 @@ def main(arguments: list[str]) -> int:
     entry = guard(talk, (stdout, stderr, events, control), warm=True)
     if entry is None:
         os._exit(0)  # a guardian has nothing to tidy up
-    return launch.main([entry])
+    return leaving.run(lambda: launch.main([entry]))
 
 
 if __name__ == "__main__":
