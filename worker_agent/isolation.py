@@ -105,7 +105,7 @@ class Isolation:
         if bwrap is None:
             problem = "there is no program bwrap"
         else:
-            self._host = sandbox.look_at_host(bwrap)
+            self._host = sandbox.look_at_host(bwrap, self._directory.parent / "etc")
             try:
                 self._try_out()
                 return self._host
