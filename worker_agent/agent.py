@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
@@ -12,7 +11,6 @@ from types import FrameType
 from celery import Celery
 from celery.worker import WorkController, state
 
-from worker_agent import kernel
 from worker_agent.app import build_app
 from worker_agent.board import Board
 from worker_agent.broker import Broker
@@ -89,8 +87,6 @@ def serve(settings: AgentSettings) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.ERROR)
-    if os.getuid() != 0:
-        kernel.set_dumpable(False)  # steps may run under the same account, and the environment has a password
     try:
         agent = Agent([settings])
 

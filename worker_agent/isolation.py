@@ -12,10 +12,10 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from worker_agent import sandbox
+from worker_agent import kernel, sandbox
 from worker_agent.accounts import Account, Accounts, barrier
 from worker_agent.errors import NotIsolated, StepNotStarted
-from worker_agent.process import Launch, StepProcess, library_folder, tasks_of_account
+from worker_agent.process import START_SECONDS, Launch, StepProcess, library_folder, tasks_of_account
 from worker_agent.settings import IsolationSettings
 from worker_agent.warm import WarmStart
 from workties.errors import BadPackage
@@ -30,18 +30,30 @@ _SANDBOX_TASKS = 4
 class Isolation:
     """The rules of one board for its steps; to be closed.
 
+    Under the account that steps have too, the memory of this process becomes unreadable for others.
+
     Args:
         settings: what steps may do.
         slots: how many run at the same time.
         directory: where each step gets a directory of its own.
         warm: forks guardians; not closed here.
+        start_seconds: how long a guardian may take to be there.
 
     Raises:
         NotIsolated: steps cannot run as the settings say.
     """
 
-    def __init__(self, settings: IsolationSettings, slots: int, directory: Path, warm: WarmStart) -> None:
+    def __init__(
+        self,
+        settings: IsolationSettings,
+        slots: int,
+        directory: Path,
+        warm: WarmStart,
+        *,
+        start_seconds: float = START_SECONDS,
+    ) -> None:
         self._settings, self._directory, self._warm = settings, directory, warm
+        self._start_seconds = start_seconds
         directory.mkdir(parents=True, exist_ok=True)
         directory.chmod(0o711)  # accounts of steps pass, but do not see each other
         self._accounts = Accounts(settings.account, slots)
@@ -53,6 +65,8 @@ class Isolation:
             self._accounts.close()
             raise
         self._tasks_before = self._count_tasks()
+        if self.account(0) == os.getuid() != 0:
+            kernel.set_dumpable(False)  # steps of the same account must not read what this process knows
         logger.info("steps run %s, %s", self._words_for_sandbox(), self._words_for_account())
 
     def refuse(self, name: str, access: Access) -> None:
@@ -81,11 +95,16 @@ class Isolation:
     def start(self, launch: Launch) -> StepProcess:
         """Start a step, from the warm interpreter if that works. Raises as `StepProcess` does."""
         try:
-            return StepProcess(launch, self._warm)
+            return StepProcess(launch, self._warm, self._start_seconds)
         except StepNotStarted as error:
             logger.warning("%s; trying without a warm interpreter", error)
             self._warm.discard()
         return StepProcess(launch)
+
+    def account(self, slot: int) -> int:
+        """The number of the account under which the steps of a slot run."""
+        number = self._accounts.of(slot).number
+        return os.getuid() if number is None else number
 
     def close(self) -> None:
         """No step runs any more."""
@@ -155,17 +174,14 @@ class Isolation:
             )
 
     def _count_tasks(self) -> int:
-        account = self._accounts.of(0)
-        return 0 if account.own else tasks_of_account(os.getuid() if account.number is None else account.number)
+        return 0 if self._accounts.of(0).own else tasks_of_account(self.account(0))
 
     def _words_for_sandbox(self) -> str:
         return "in bubblewrap" if self._host else "without a sandbox"
 
     def _words_for_account(self) -> str:
-        account = self._accounts.of(0)
-        if account.own:
-            return "each slot's under an account of its own"
-        return f"under account {os.getuid() if account.number is None else account.number}"
+        own = self._accounts.of(0).own
+        return "each slot's under an account of its own" if own else f"under account {self.account(0)}"
 
 
 def _hand_over(launch: Launch, account: Account) -> None:

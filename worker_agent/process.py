@@ -96,6 +96,7 @@ class StepProcess:
     Args:
         launch: what to start. Without more it runs right here: under this account, without a sandbox.
         start_guardian: how its guardian comes to be; a process of its own by default.
+        start_seconds: how long it may take to be there.
 
     Raises:
         OSError: the program cannot be started.
@@ -106,7 +107,12 @@ class StepProcess:
         ended: descriptor that becomes readable when the program and all that came of it have ended.
     """
 
-    def __init__(self, launch: Launch, start_guardian: StartGuardian | None = None) -> None:
+    def __init__(
+        self,
+        launch: Launch,
+        start_guardian: StartGuardian | None = None,
+        start_seconds: float = START_SECONDS,
+    ) -> None:
         self._started_at = time.monotonic()
         self._exit: Exit | None = None
         begin: StartGuardian = start_guardian or PlainStart()
@@ -126,7 +132,7 @@ class StepProcess:
             begin((talk.fileno(), stdout, stderr, events, control))
             theirs.close()
             self.ended = self._talk.fileno()
-            self._guardian = self._meet()
+            self._guardian = self._meet(start_seconds)
             undo.callback(os.close, self._guardian)
             undo.callback(self.abandon)
             self._send(encode(_start(launch)))
@@ -174,9 +180,9 @@ class StepProcess:
         for fd in (self.stdout, self.stderr, self.events, self._control, self._guardian):
             os.close(fd)
 
-    def _meet(self) -> int:
+    def _meet(self, seconds: float) -> int:
         """Wait for the guardian; a descriptor of its process."""
-        said = self._hear(START_SECONDS)
+        said = self._hear(seconds)
         if "ready" not in said:
             raise StepNotStarted("The process that is to watch over the step did not start")
         return os.pidfd_open(said["ready"])  # it waits for us, so the number is its own

@@ -16,7 +16,7 @@ from worker_agent.start import REQUEST
 logger = logging.getLogger(__name__)
 
 #: Seconds that the zygote gets to end by itself.
-STOP_SECONDS = 2.0
+STOP_SECONDS = 0.5
 
 
 class WarmStart:
