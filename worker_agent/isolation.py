@@ -14,7 +14,7 @@ from pathlib import Path
 
 from worker_agent import kernel, sandbox
 from worker_agent.accounts import Account, Accounts, barrier
-from worker_agent.errors import NotIsolated, StepNotStarted
+from worker_agent.errors import NoGuardian, NotIsolated, StepNotStarted
 from worker_agent.process import START_SECONDS, Launch, StepProcess, library_folder, tasks_of_account
 from worker_agent.settings import IsolationSettings
 from worker_agent.warm import WarmStart
@@ -56,7 +56,7 @@ class Isolation:
         self._start_seconds = start_seconds
         directory.mkdir(parents=True, exist_ok=True)
         directory.chmod(0o711)  # accounts of steps pass, but do not see each other
-        self._accounts = Accounts(settings.account, slots)
+        self._accounts = Accounts(settings.step_account, slots)
         try:
             self._host = None if settings.sandbox == "none" else self._find_sandbox()
             if self._host is None:
@@ -71,7 +71,7 @@ class Isolation:
 
     def refuse(self, name: str, access: Access) -> None:
         """Nothing, if the workty `name` may have what it cannot do without. Raises `BadPackage` if not."""
-        if access.host and not self._settings.host:
+        if access.host and not self._settings.step_host:
             raise BadPackage(
                 f"The workty '{name}' asks for the board itself (access.host), which this board does not grant. Set"
                 " WORKTY_STEP_HOST=true for its agent, or run it on a board that does"
@@ -96,7 +96,7 @@ class Isolation:
         """Start a step, from the warm interpreter if that works. Raises as `StepProcess` does."""
         try:
             return StepProcess(launch, self._warm, self._start_seconds)
-        except StepNotStarted as error:
+        except NoGuardian as error:
             logger.warning("%s; trying without a warm interpreter", error)
             self._warm.discard()
         return StepProcess(launch)
@@ -113,9 +113,9 @@ class Isolation:
     def _command(self, host: sandbox.Host, launch: Launch, access: Access) -> tuple[str, ...]:
         view = sandbox.View(
             directory=launch.home.parent,
-            network=access.network and self._settings.network,
-            shared=self._settings.shared if access.shared else (),
-            devices=self._settings.devices if access.devices else (),
+            network=access.network and self._settings.step_network,
+            shared=self._settings.step_shared if access.shared else (),
+            devices=self._settings.step_devices if access.devices else (),
         )
         return sandbox.command(host, view)
 

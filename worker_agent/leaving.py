@@ -9,9 +9,9 @@ from __future__ import annotations
 import atexit
 import contextlib
 import gc
-import io
 import os
 import sys
+from _io import _IOBase  # io.IOBase is an abstract class, and slow to ask
 from collections.abc import Callable
 
 
@@ -47,7 +47,7 @@ class Leaving:
         vars(sys.modules["__main__"]).clear()
         gc.collect()
         for found in gc.get_objects():  # without those that were there before the fork
-            if isinstance(found, io.IOBase):
+            if isinstance(found, _IOBase):
                 with contextlib.suppress(Exception):
                     found.flush()
         os._exit(self._code & 0xFF)

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import workties
-from worker_agent.errors import StepNotStarted
+from worker_agent.errors import NoGuardian, StepNotStarted
 from worker_agent.start import CONTROL, EVENTS, KILL, TERMINATE, Start, encode, system_limits
 from workties.bounds import CONTROL_FD, EVENTS_FD, INPUT
 from workties.messages import Limits, Usage
@@ -100,7 +100,8 @@ class StepProcess:
 
     Raises:
         OSError: the program cannot be started.
-        StepNotStarted: there is no guardian to start it.
+        NoGuardian: there is nobody to start it; nothing of it has been started.
+        StepNotStarted: whoever was to start it failed.
 
     Attributes:
         stdout, stderr, events: descriptors to read from.
@@ -184,7 +185,7 @@ class StepProcess:
         """Wait for the guardian; a descriptor of its process."""
         said = self._hear(seconds)
         if "ready" not in said:
-            raise StepNotStarted("The process that is to watch over the step did not start")
+            raise NoGuardian("The process that is to watch over the step did not start")
         return os.pidfd_open(said["ready"])  # it waits for us, so the number is its own
 
     def _expect_start(self) -> None:

@@ -41,20 +41,20 @@ class IsolationSettings:
 
     Attributes:
         sandbox: one of `SANDBOXES`.
-        account: number of the account that steps run under; None for one of its own for each slot if the agent is
+        step_account: number of the account that steps run under; None for one of its own for each slot if the agent is
             root, and else the agent's.
-        network: steps that ask for it reach other machines.
-        shared: folders that steps which ask for them may read and write.
-        devices: devices that steps which ask for them may use.
-        host: steps that ask for the board itself get it: no sandbox, and the agent's own account.
+        step_network: steps that ask for it reach other machines.
+        step_shared: folders that steps which ask for them may read and write.
+        step_devices: devices that steps which ask for them may use.
+        step_host: steps that ask for the board itself get it: no sandbox, and the agent's own account.
     """
 
     sandbox: str = "auto"
-    account: int | None = None
-    network: bool = True
-    shared: tuple[Path, ...] = ()
-    devices: tuple[Path, ...] = ()
-    host: bool = False
+    step_account: int | None = None
+    step_network: bool = True
+    step_shared: tuple[Path, ...] = ()
+    step_devices: tuple[Path, ...] = ()
+    step_host: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,11 +109,11 @@ def load(environ: Mapping[str, str]) -> AgentSettings:
 def _isolation(reader: _Reader) -> IsolationSettings:
     found: dict[str, Any] = {
         "sandbox": reader.read("SANDBOX", _sandbox, default="auto"),
-        "account": reader.read("STEP_ACCOUNT", _account, default=""),
-        "network": reader.read("STEP_NETWORK", _flag, default=True),
-        "shared": reader.read("STEP_SHARED", _folders, default=""),
-        "devices": reader.read("STEP_DEVICES", _devices, default=""),
-        "host": reader.read("STEP_HOST", _flag, default=False),
+        "step_account": reader.read("STEP_ACCOUNT", _account, default=""),
+        "step_network": reader.read("STEP_NETWORK", _flag, default=True),
+        "step_shared": reader.read("STEP_SHARED", _folders, default=""),
+        "step_devices": reader.read("STEP_DEVICES", _devices, default=""),
+        "step_host": reader.read("STEP_HOST", _flag, default=False),
     }
     return IsolationSettings(**found)
 

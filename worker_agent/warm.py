@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 
-from worker_agent.errors import StepNotStarted
+from worker_agent.errors import NoGuardian
 from worker_agent.process import environment_of_tools
 from worker_agent.start import REQUEST
 
@@ -28,7 +28,7 @@ class WarmStart:
         self._requests: socket.socket | None = None
 
     def __call__(self, descriptors: tuple[int, ...]) -> None:
-        """Have a guardian get these descriptors. Raises `StepNotStarted` if no zygote can be started."""
+        """Have a guardian get these descriptors. Raises `NoGuardian` if no zygote can be started."""
         with self._lock:
             try:
                 if self._requests is None:
@@ -40,7 +40,7 @@ class WarmStart:
                     self._begin()
                     self._ask(descriptors)
             except OSError as error:
-                raise StepNotStarted(f"The interpreter from which steps are forked does not start: {error}") from error
+                raise NoGuardian(f"The interpreter from which steps are forked does not start: {error}") from error
 
     def discard(self) -> None:
         """It did not answer: the next guardian comes from a new one. Guardians that there are live on."""

@@ -82,5 +82,5 @@ class EmbeddedStack:
             state_dir=Path(self._state.name) / board_id,
             slots=SLOTS,
             # The steps of a demonstration are as trusted as who starts it, and it must run from any folder.
-            isolation=IsolationSettings(sandbox="none", account=os.getuid(), host=True),
+            isolation=IsolationSettings(sandbox="none", step_account=os.getuid(), step_host=True),
         )

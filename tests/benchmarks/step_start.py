@@ -17,9 +17,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
+from tests.servers import waiting
+from worker_agent import offspring
 from worker_agent.isolation import Isolation
 from worker_agent.process import Launch, StepProcess
 from worker_agent.settings import IsolationSettings
@@ -35,20 +36,12 @@ class Nothing(Workty):
 BARE = "python -c pass"
 
 
-@dataclass(frozen=True)
-class Cost:
-    """Seconds."""
-
-    wall: float
-    cpu: float
-
-
 class Steps:
     """Starts steps on a board with this sandbox."""
 
     def __init__(self, directory: Path, sandbox: str, warm: WarmStart) -> None:
         self._directory = directory
-        settings = IsolationSettings(sandbox=sandbox, account=os.getuid())
+        settings = IsolationSettings(sandbox=sandbox, step_account=os.getuid())
         self._isolation = Isolation(settings, 1, directory, warm)
 
     def run_warm(self) -> None:
@@ -105,19 +98,19 @@ def variants() -> Iterator[dict[str, Callable[[], None]]]:
             warm.close()
 
 
-def busy_seconds() -> float:
-    """CPU time that this machine has spent on programs since its start: also on those that nobody here waits for."""
-    user, nice, system = map(int, Path("/proc/stat").read_text().split(None, 4)[1:4])
-    return (user + nice + system) / os.sysconf("SC_CLK_TCK")
-
-
-def own_seconds() -> float:
-    """CPU time of this process and of those it has waited for."""
-    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+def cpu_seconds() -> float:
+    """CPU time of this process, of those that have ended, and of the warm interpreter with those that it has forked."""
+    own = sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    for pid in offspring.children():
+        settled = Path(f"/proc/{pid}/task/{pid}/children")
+        waiting.until(lambda settled=settled: not settled.read_text(), seconds=60, what="guardians to be gone")
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        own += sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    return own
 
 
 def main(turns: int) -> None:
-    """Print the medians, and what they are of `python -c pass`."""
+    """Print the medians of wall time and the means of CPU time, and what they are of `python -c pass`."""
     with variants() as found:
         for run in found.values():
             run()
@@ -127,22 +120,21 @@ def main(turns: int) -> None:
                 began = time.perf_counter()
                 run()
                 walls[name].append(time.perf_counter() - began)
-        cpu = {name: machine_cost(run, turns) for name, run in found.items()}
-    bare = Cost(statistics.median(walls[BARE]), cpu[BARE])
+        cpu = {name: cpu_cost(run, turns) for name, run in found.items()}
+    wall = {name: statistics.median(seen) for name, seen in walls.items()}
     for name in found:
-        cost = Cost(statistics.median(walls[name]), cpu[name])
         print(
-            f"{name:20} wall {cost.wall * 1000:6.1f} ms ({cost.wall / bare.wall:4.2f} of {BARE})"
-            f"  CPU {cost.cpu * 1000:6.1f} ms ({cost.cpu / bare.cpu:4.2f})"
+            f"{name:20} wall {wall[name] * 1000:6.1f} ms ({wall[name] / wall[BARE]:4.2f} of {BARE})"
+            f"  CPU {cpu[name] * 1000:6.1f} ms ({cpu[name] / cpu[BARE]:4.2f})"
         )
 
 
-def machine_cost(run: Callable[[], None], turns: int) -> float:
-    """CPU seconds that the whole machine spent on a turn: right only if nothing else runs."""
-    began = busy_seconds()
+def cpu_cost(run: Callable[[], None], turns: int) -> float:
+    """CPU seconds of one turn, from many, since the system counts in hundredths of a second."""
+    began = cpu_seconds()
     for _ in range(turns):
         run()
-    return (busy_seconds() - began) / turns
+    return (cpu_seconds() - began) / turns
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ class Server:
             Queue(name, Exchange(""), routing_key=name)(channel).queue_declare()
         state_dir = self._directory / board
         # Some steps write where the tests look; how steps are isolated has tests of its own.
-        plain = IsolationSettings(sandbox="none", account=os.getuid())
+        plain = IsolationSettings(sandbox="none", step_account=os.getuid())
         wanted = {"slots": 2, "heartbeat_seconds": 0.5, "isolation": plain, **values}
         return AgentSettings(
             amqp_url="memory://", board_id=board, server_url=self.packages.url, state_dir=state_dir, **wanted

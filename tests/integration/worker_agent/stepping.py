@@ -58,7 +58,7 @@ class Stepping:
     """Two slots of one board."""
 
     def __init__(self, directory: Path, settings: dict[str, Any]) -> None:
-        paths = {name: tuple(map(Path, settings.pop(name, ()))) for name in ("shared", "devices")}
+        paths = {name: tuple(map(Path, settings.pop(name, ()))) for name in ("step_shared", "step_devices")}
         self.directory = directory
         self._warm = WarmStart()
         self._isolation = Isolation(IsolationSettings(**settings, **paths), 2, directory / "steps", self._warm)

@@ -330,7 +330,8 @@ def test_a_board_that_does_not_grant_the_network_and_shares_a_folder(
 ) -> None:
     shared = Path(tempfile.mkdtemp(prefix="workty-test-shared-", dir="/tmp"))
     shared.chmod(0o777)
-    board = Board(setup, library, interpreter, network=False, shared=[str(shared)], devices=["/dev/fuse"], host=True)
+    granted = {"step_network": False, "step_shared": [str(shared)], "step_devices": ["/dev/fuse"], "step_host": True}
+    board = Board(setup, library, interpreter, **granted)
     try:
         script = f"""
 import socket

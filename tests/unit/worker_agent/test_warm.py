@@ -145,7 +145,7 @@ FIND = "import os\nzygote = int(open('/proc/%d/stat' % os.getppid()).read().rpar
 def isolation(tmp_path: Path) -> Iterator[Isolation]:
     """A board without a sandbox whose patience is short."""
     warm = WarmStart()
-    settings = IsolationSettings(sandbox="none", account=os.getuid())
+    settings = IsolationSettings(sandbox="none", step_account=os.getuid())
     found = Isolation(settings, 1, tmp_path / "steps", warm, start_seconds=1.0)
     yield found
     found.close()
@@ -169,7 +169,7 @@ def test_a_workty_reports_from_a_warm_interpreter(run: Run) -> None:
 
 
 def test_a_guardian_that_hangs_is_given_up(tmp_path: Path, warm: WarmStart) -> None:
-    script = "import os, signal, time\nos.kill(os.getppid(), signal.SIGSTOP)\nprint('hangs')\ntime.sleep(600)"
+    script = "import os, time\ntime.sleep(0.5)\nos.kill(os.getppid(), 19)\nprint('hangs')\ntime.sleep(600)"  # SIGSTOP
     process = StepProcess(launch_of(tmp_path, script), warm)
     assert select.select([process.stdout], [], [], 60)[0]
     process.kill()
