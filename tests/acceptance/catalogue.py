@@ -60,6 +60,7 @@ def add_workty(
     code: str,
     *,
     limits: str = "",
+    access: str = "",
     properties: dict[str, Any] | None = None,
 ) -> None:
     """Add a free template of this name.
@@ -67,10 +68,10 @@ def add_workty(
     Parameters:
         directory: an empty place to pack it in.
         code: its `main.py`.
-        limits: lines of its manifest's `[limits]`.
+        limits, access: lines of its manifest's `[limits]` and `[access]`.
         properties: names and defaults.
     """
-    data = _packed(directory, name, code, limits)
+    data = _packed(directory, name, code, limits, access)
     database = connect(database_url)
     builtin = database["workties"].find_one({"name": "without-delay"})
     assert builtin is not None
@@ -89,10 +90,11 @@ def add_workty(
     database.client.close()
 
 
-def _packed(directory: Path, name: str, code: str, limits: str = "") -> bytes:
+def _packed(directory: Path, name: str, code: str, limits: str = "", access: str = "") -> bytes:
     place = directory / name
     place.mkdir()
     (place / "main.py").write_text(code)
-    manifest = f'name = "{name}"\nversion = "1"\nlanguage = "python"\nentry = "main.py"\n[limits]\n{limits}\n'
+    head = f'name = "{name}"\nversion = "1"\nlanguage = "python"\nentry = "main.py"\n'
+    manifest = f"{head}[limits]\n{limits}\n[access]\n{access}\n"
     (place / "workty.toml").write_text(manifest)
     return pack(place)

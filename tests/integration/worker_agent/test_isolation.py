@@ -25,8 +25,8 @@ from tests.servers import waiting
 from worker_agent.accounts import barrier
 
 STEPPING = Path(__file__).with_name("stepping.py")
-#: The account of agents that are not root; nobody else's, so that its processes can be counted.
-PLAIN = 60999
+#: The account of agents that are not root; of this test process alone, so that its processes can be counted.
+PLAIN = 60000 + os.getpid() % 997
 SECRET = "amqp://board:a-secret@broker"
 SPEAK = """
 import json, os, signal, subprocess, sys, time
