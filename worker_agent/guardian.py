@@ -77,8 +77,8 @@ class Guardian:
         if not self._pid:
             return self._become(descriptors, report)
         os.close(report)
-        with os.fdopen(heard, "rb") as stream:
-            problem = stream.read(_READ)
+        problem = os.read(heard, _READ)  # nothing when the program runs and has closed it
+        os.close(heard)
         if problem:
             raise OSError(*json.loads(problem))
         return None

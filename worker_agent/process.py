@@ -131,12 +131,13 @@ class StepProcess:
             for fd in (self.stdout, self.stderr, self.events, self._control):
                 os.set_blocking(fd, False)
             begin((talk.fileno(), stdout, stderr, events, control))
+            line = encode(_start(launch))  # while the guardian comes to be
             theirs.close()
             self.ended = self._talk.fileno()
             self._guardian = self._meet(start_seconds)
             undo.callback(os.close, self._guardian)
             undo.callback(self.abandon)
-            self._send(encode(_start(launch)))
+            self._send(line)
             self._expect_start()
             undo.pop_all()
 

@@ -11,6 +11,7 @@ import logging
 import os
 import shutil
 import threading
+from bisect import insort
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -150,7 +151,7 @@ class Runner:
         finally:
             with self._changed:
                 del self._orders[key]
-                self._free.append(slot)
+                insort(self._free, slot)
                 orders.close()
                 self._changed.notify_all()
             self.fill()

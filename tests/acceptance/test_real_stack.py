@@ -36,7 +36,7 @@ def test_a_killed_orchestrator_costs_time_and_nothing_else(
     real_stack: RealStack, new_user: NewUser, database_url: str, tmp_path: Path, shared_folder: Path
 ) -> None:
     ledger = shared_folder / "written"
-    real_stack.add_board("one", slots=2, step_shared=str(shared_folder))
+    real_stack.add_board("one", slots=2, step_shared=str(shared_folder), step_account="nobody")
     entries = {"path": str(ledger), "entry": "", "rest": 0}
     add_workty(database_url, tmp_path, "ledger", LEDGER, properties=entries, access="shared = true")
     user = new_user(real_stack.url)
