@@ -26,6 +26,7 @@ def confine(start: Start, descriptors: tuple[int, int, int, int], report: int) -
         OSError: something of it is not possible; the process must end then.
     """
     os.setsid()
+    kernel.set_name("workty-step")
     _move((*descriptors, report), (1, 2, EVENTS, CONTROL, REPORT))
     os.closerange(REPORT + 1, _ALL_DESCRIPTORS)
     os.umask(0o022)

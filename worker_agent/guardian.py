@@ -36,6 +36,7 @@ def guard(talk: int, descriptors: tuple[int, int, int, int], *, warm: bool) -> s
     Returns:
         None in the guardian, when nothing is left. In the process of a workty in Python: the file to run.
     """
+    kernel.set_name("workty-guardian")
     kernel.adopt_orphans()
     _say(talk, ready=os.getpid())
     line = _line(talk)

@@ -73,11 +73,15 @@ class Holder:
             signal.pidfd_send_signal(self._init, signal.SIGKILL)
 
     def end(self) -> None:
-        """End everything in the sandbox, and wait for it."""
+        """End everything in the sandbox, and wait for all children of this process: they are in it, or make it.
+
+        None of them first: the sandbox ends when its last process was waited for, and that may be the program.
+        """
         self.kill()
         os.close(self._stdin)
         with contextlib.suppress(ChildProcessError):
-            os.waitpid(self._pid, 0)
+            while True:
+                os.waitpid(-1, 0)
 
     def _first_process(self, info: int, stdout: int) -> int:
         """The number of the sandbox's first process, once all of the sandbox is there."""

@@ -6,7 +6,7 @@ import ctypes
 import os
 from functools import cache
 
-_PDEATHSIG, _DUMPABLE, _CHILD_SUBREAPER, _NO_NEW_PRIVS = 1, 4, 36, 38
+_PDEATHSIG, _DUMPABLE, _NAME, _CHILD_SUBREAPER, _NO_NEW_PRIVS = 1, 4, 15, 36, 38
 _CAPABILITY_VERSION = 0x20080522
 
 
@@ -18,6 +18,11 @@ def end_with_parent(number: int) -> None:
 def set_dumpable(dumpable: bool) -> None:
     """Whether other processes of the same account may read memory and environment of this one."""
     _prctl(_DUMPABLE, int(dumpable))
+
+
+def set_name(name: str) -> None:
+    """Have lists of processes show this one under a name of at most 15 characters."""
+    _check(_libc().prctl(_NAME, name.encode(), 0, 0, 0), "prctl name")
 
 
 def adopt_orphans() -> None:

@@ -103,7 +103,9 @@ def cpu_seconds() -> float:
     own = sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     for pid in offspring.children():
         settled = Path(f"/proc/{pid}/task/{pid}/children")
-        waiting.until(lambda settled=settled: not settled.read_text(), seconds=60, what="guardians to be gone")
+        waiting.until(  # one of them waits for the next step
+            lambda settled=settled: len(settled.read_text().split()) <= 1, seconds=60, what="guardians to be gone"
+        )
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         own += sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
     return own

@@ -358,7 +358,7 @@ tell(network=try_to(reach), shared=try_to(lambda: open("{shared}/written", "w") 
 @pytest.mark.parametrize("setup", SETUPS)
 def test_nothing_of_a_step_is_left_when_the_agent_is_killed(setup: str, library: Path, interpreter: str) -> None:
     board = Board(setup, library, interpreter)
-    marker = f"of-{board.directory.name}"
+    marker = board.directory.name  # also in the command that made the sandbox
     script = DAEMON.replace("quite-another-name", marker).replace("time.sleep(0.05)", "time.sleep(600)")
 
     def ask() -> None:
