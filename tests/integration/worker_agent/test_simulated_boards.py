@@ -360,6 +360,13 @@ while True:
     assert server.hear_final(late)["kind"] == "completed"
 
 
+def test_a_workty_that_asks_for_the_board_itself_fails_where_this_is_not_granted(server: Any, start: Start) -> None:
+    start(server.settings("board-01"))
+    final = server.hear_final(server.assign("board-01", builtin("without-delay"), access={"host": True}))
+    assert (final["kind"], final["reason"]["code"]) == ("failed", "package")
+    assert "WORKTY_STEP_HOST" in final["reason"]["message"]
+
+
 def test_a_board_whose_journal_is_damaged_begins_a_new_one_and_takes_work(server: Any, start: Start) -> None:
     settings = server.settings("board-01")
     left = settings.state_dir / "steps" / "lost"
