@@ -311,6 +311,7 @@ def _environment(launch: Launch) -> dict[str, str]:
 def _pipe(reader: contextlib.ExitStack, writer: contextlib.ExitStack) -> tuple[int, int]:
     """A pipe, whose ends are closed with these stacks."""
     read, write = os.pipe()
+    os.fchmod(read, 0o666)  # opened anew as /dev/fd/N, or /dev/stdout, it is its mode that counts for other accounts
     reader.callback(os.close, read)
     writer.callback(os.close, write)
     return read, write

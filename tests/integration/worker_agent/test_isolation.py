@@ -198,6 +198,16 @@ def test_processes_that_run_away_from_their_parents_end_with_their_step(board: B
     assert (found["code"], found["left"]) == (None, 0)
 
 
+def test_a_shell_may_open_its_descriptors_anew(board: Board) -> None:
+    script = """
+os.set_inheritable(up, True)
+line = json.dumps({"type": "output", "output": {"said": 1}})
+subprocess.run(["sh", "-c", f"echo again >/dev/stdout; echo '{line}' >/dev/fd/{up}"], close_fds=False, check=True)
+"""
+    found = board.run(script)
+    assert (found["code"], found["output"], found["lines"]) == (None, {"said": 1}, ["again"])
+
+
 DAEMON = """
 if not os.fork():
     os.setsid()
