@@ -167,7 +167,7 @@ class Supervisor:
 
     def _read_text(self, fd: int, stream: str) -> bytes | None:
         data = _read(fd)
-        if data:
+        if data and self._bytes <= self._limits.output:  # beyond it the program is being ended
             self._count(len(data))
             self._tell(stream, self._text[stream].feed(data))
         return data
