@@ -10,7 +10,7 @@ REQUIREMENTS := pyproject.toml constraints.txt
 WORKERS := $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 2 ? 2 : n > 4 ? 4 : n)))
 
 .DEFAULT_GOAL := help
-.PHONY: help venv install lint types test test-unit demo up bench-smoke bench-rest bench-live states lock clean
+.PHONY: help venv install lint types test test-unit demo up bench-smoke bench-rest bench-live bench-start states lock clean
 
 help:  ## This list
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -53,6 +53,10 @@ bench-rest: install  ## Requests a second of REST beside a bare Flask-RESTX reso
 bench-live: install  ## Messages a second to 100 live clients beside a bare Flask-SocketIO (ARGS="30" is seconds)
 	./tests/setup.sh servers
 	$(BIN)/python -m tests.benchmarks.bench_live $(ARGS)
+
+bench-start: install  ## What starting a step costs beside `python -c pass` (ARGS="100" is turns)
+	./tests/setup.sh servers
+	$(BIN)/python -m tests.benchmarks.step_start $(ARGS)
 
 states: install  ## Writes docs/states.md from the tables of the life cycles
 	$(BIN)/python -m orchestrator.runs.tables >docs/states.md

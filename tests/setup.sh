@@ -55,6 +55,7 @@ install_servers() {
     if [ -z "${WORKTY_TEST_MONGOD:-}${WORKTY_TEST_MONGO_URL:-}" ] && ! ldconfig -p | grep -q 'libcurl\.so\.4'; then
         apt_install libcurl4 || fail "mongod needs libcurl. Install it: apt-get install libcurl4"
     fi
+    has bwrap || apt_install bubblewrap || fail "tests of isolated steps need bwrap. Install it: apt-get install bubblewrap"
     has node || apt_install nodejs || fail "tests of NodeJS workties need node. Install it: apt-get install nodejs"
     has javac || apt_install default-jdk-headless ||
         fail "tests of Java workties need a JDK. Install it: apt-get install default-jdk-headless"

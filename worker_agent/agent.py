@@ -19,6 +19,7 @@ from worker_agent.heartbeat import find_runtimes
 from worker_agent.intake import Intake
 from worker_agent.settings import AgentSettings
 from worker_agent.stopping import StopSignal
+from worker_agent.warm import WarmStart
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +41,8 @@ class Agent:
         self._on_ready = on_ready
         self._stopping = StopSignal()
         runtimes = find_runtimes()
-        self._boards = {settings.board_id: Board(settings, runtimes) for settings in boards}
+        self._warm = WarmStart()
+        self._boards = {settings.board_id: Board(settings, runtimes, self._warm) for settings in boards}
         broker = Broker(boards[0].amqp_url, boards[0].ca_file)
         self._app = build_app(broker, Intake(self._boards), self._stopping)
 
@@ -52,6 +54,7 @@ class Agent:
             return self._consume(self._app)
         finally:
             self._stop_boards(reason)
+            self._warm.close()
             self._stopping.close()
 
     def stop(self) -> None:

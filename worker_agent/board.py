@@ -12,12 +12,14 @@ from worker_agent import control
 from worker_agent.broker import Broker
 from worker_agent.errors import JournalUnavailable, StateDirInUse
 from worker_agent.heartbeat import Vitals
+from worker_agent.isolation import Isolation
 from worker_agent.journal import Journal
 from worker_agent.packages import Packages
 from worker_agent.publisher import Publisher
 from worker_agent.records import Key, Taken, key_of
 from worker_agent.runner import Runner
 from worker_agent.settings import AgentSettings
+from worker_agent.warm import WarmStart
 from workties.messages import Assignment, Control, Heartbeat, Reason
 
 logger = logging.getLogger(__name__)
@@ -34,16 +36,24 @@ class Board:
     Args:
         settings: whose board.
         runtimes: program that runs a language, by language.
+        warm: forks the processes of steps; may be shared by boards.
 
     Raises:
         StateDirInUse: another agent runs this board.
+        NotIsolated: steps cannot run as the settings say.
     """
 
-    def __init__(self, settings: AgentSettings, runtimes: Mapping[str, str]) -> None:
+    def __init__(self, settings: AgentSettings, runtimes: Mapping[str, str], warm: WarmStart) -> None:
         self.id = settings.board_id
         self._settings, self._runtimes = settings, runtimes
         settings.state_dir.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(settings)
+        steps = settings.state_dir / "steps"
+        try:
+            self._isolation = Isolation(settings.isolation, settings.slots, steps, warm)
+        except BaseException:
+            os.close(self._lock)
+            raise
         broker = Broker(settings.amqp_url, settings.ca_file)
         self._journal = Journal(settings.state_dir / "journal.db", self.id, _now, self._on_event)
         self._vitals = Vitals(settings, self._journal, tuple(runtimes), _now)
@@ -52,11 +62,12 @@ class Board:
         )
         packages = Packages(settings.state_dir / "cache", settings.server_url, settings.cache_bytes, settings.ca_file)
         self._runner = Runner(
-            settings.state_dir / "steps",
+            steps,
             settings.slots,
             journal=self._journal,
             publisher=self._publisher,
             packages=packages,
+            isolation=self._isolation,
             runtimes=runtimes,
             now=_now,
         )
@@ -78,6 +89,7 @@ class Board:
         if not self._publisher.stop(lambda: self._vitals.bye(reason), FLUSH_SECONDS):
             logger.warning("board %s: the broker is away; %d events stay here", self.id, self._journal.queued())
         self._journal.close()
+        self._isolation.close()
         os.close(self._lock)
 
     def take(self, assignment: Assignment) -> None:

@@ -30,6 +30,7 @@ class Database:
         self.lock = threading.RLock()
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)  # nobody else's affair; the files beside it get the same mode
         try:
             self._db = _open(path, schema)
         except sqlite3.DatabaseError as error:

@@ -31,3 +31,15 @@ class PackageUnavailable(AgentError):
 
 class Cancelled(AgentError):
     """What was being prepared is not wanted any more."""
+
+
+class StepNotStarted(AgentError):
+    """The processes of a step could not be made; this is not the fault of its program."""
+
+
+class NoGuardian(StepNotStarted):
+    """Nothing of the step has been started yet, so that another way may be tried."""
+
+
+class NotIsolated(AgentError):
+    """Steps cannot run on this board as its settings want it. The message says what stands in the way."""

@@ -52,6 +52,8 @@ def judge(
     """
     if ending:
         return ending
+    if not found.watched:
+        return _failure("crash", "the process that watches over the program was killed, and the program with it")
     code = found.return_code
     if code == 0:
         return Ending(Reason("paused", "paused at its last checkpoint"), failed=False) if paused else None
@@ -59,9 +61,8 @@ def judge(
         return _failure("memory", f"the program needed more than {limits.memory} bytes of memory")
     if code == -signal.SIGXCPU or (code == -signal.SIGKILL and found.usage.cpu >= limits.cpu):
         return _failure("timeout", f"the program used more than {limits.cpu:g} s of CPU time")
-    if code < 0:
-        return _failure("signal", f"the program was ended by {_signal_name(-code)}")
-    return _failure("exit", f"the program ended with exit code {code}")
+    signalled = _failure("signal", f"the program was ended by {_signal_name(-code)}")
+    return signalled if code < 0 else _failure("exit", f"the program ended with exit code {code}")
 
 
 def _failure(code: str, message: str) -> Ending:

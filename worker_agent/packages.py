@@ -44,6 +44,7 @@ class Packages:
         self._fetching: dict[str, threading.Lock] = {}
         self._wanting: Counter[str] = Counter()
         directory.mkdir(parents=True, exist_ok=True)
+        directory.chmod(0o700)
 
     def unpack(self, package: Package, directory: Path, wait: Wait) -> None:
         """Unpack `package` into `directory`, fetching it first if it is not here.

@@ -12,18 +12,20 @@ import os
 import platform
 import shutil
 import threading
+from bisect import insort
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from worker_agent.commands import command, make_executable
-from worker_agent.errors import Cancelled, JournalUnavailable, PackageUnavailable
+from worker_agent.errors import Cancelled, JournalUnavailable, PackageUnavailable, StepNotStarted
+from worker_agent.isolation import Isolation
 from worker_agent.journal import Journal
 from worker_agent.orders import Orders, Stop
 from worker_agent.outcome import Outcome
 from worker_agent.packages import Packages
-from worker_agent.process import Launch, StepProcess, kill_started_with, tasks_of_account
+from worker_agent.process import Launch
 from worker_agent.publisher import Publisher
 from worker_agent.records import Key, key_of
 from worker_agent.reporter import Reporter
@@ -46,6 +48,7 @@ class Runner:
     Args:
         directory: where each step gets a directory of its own; nothing else is in it.
         slots: how many steps run at the same time.
+        isolation: what its steps may do; starts them.
         runtimes: program that runs a language, by language.
         now: the time as ISO 8601 text.
     """
@@ -58,28 +61,29 @@ class Runner:
         journal: Journal,
         publisher: Publisher,
         packages: Packages,
+        isolation: Isolation,
         runtimes: Mapping[str, str],
         now: Callable[[], str],
     ) -> None:
         self._directory, self._slots, self._journal, self._publisher = directory, slots, journal, publisher
-        self._packages, self._runtimes, self._now = packages, runtimes, now
-        self._tasks_before = tasks_of_account()
+        self._packages, self._isolation, self._runtimes, self._now = packages, isolation, runtimes, now
+        self._free = list(range(slots))
         self._changed = threading.Condition()
         self._orders: dict[Key, Orders] = {}
         self._stopping = False
 
     def recover(self) -> None:
-        """After a start: end what an earlier agent left running, and say so. To be called before anything else."""
-        killed = kill_started_with(self._directory)
+        """After a start: say what an earlier agent did not end. To be called before anything else.
+
+        Nothing of it runs any more: guardians end their steps when their agent is gone.
+        """
         for key in self._journal.running():
             logger.warning("%s: cut short by a restart", key)
             reason = Reason("reboot", "the board or its agent was restarted")
             checkpoint = self._journal.checkpoint(key)
             self._journal.end(key, partial(Interrupted, reason=reason, checkpoint=checkpoint))
-        if killed:
-            logger.warning("%d processes that an earlier agent left behind were killed", killed)
-        _remove(self._directory)
-        self._directory.mkdir(parents=True)
+        for rest in self._directory.iterdir():
+            _remove(rest)
 
     def fill(self) -> None:
         """Begin attempts that wait, if slots are free. One instance never runs twice."""
@@ -90,8 +94,8 @@ class Runner:
                 key = key_of(assignment)
                 if len(self._orders) < self._slots and not self._instances_running(key):
                     self._orders[key] = Orders()
-                    name = f"step-{assignment.instance}"
-                    threading.Thread(target=self._work, args=(assignment, self._orders[key]), name=name).start()
+                    arguments = (assignment, self._orders[key], self._free.pop(0))
+                    threading.Thread(target=self._work, args=arguments, name=f"step-{assignment.instance}").start()
 
     def stop(self, key: Key, stop: Stop) -> None:
         """End an attempt, whether it runs, waits, or is not known here."""
@@ -137,37 +141,38 @@ class Runner:
 
     # --- one attempt, in a thread of its own
 
-    def _work(self, assignment: Assignment, orders: Orders) -> None:
+    def _work(self, assignment: Assignment, orders: Orders, slot: int) -> None:
         key = key_of(assignment)
         try:
             if self._written(lambda: self._journal.begin(key)):
                 logger.info("%s: begins (%s)", key, assignment.workty.name)
-                self._perform(assignment, orders)
+                self._perform(assignment, orders, slot)
                 logger.info("%s: ended", key)
         except JournalUnavailable:
             logger.error("%s: the agent stops before it could write what became of it; its next start tells", key)
         finally:
             with self._changed:
                 del self._orders[key]
+                insort(self._free, slot)
                 orders.close()
                 self._changed.notify_all()
             self.fill()
 
-    def _perform(self, assignment: Assignment, orders: Orders) -> None:
+    def _perform(self, assignment: Assignment, orders: Orders, slot: int) -> None:
         reporter = Reporter(key_of(assignment), self._journal, self._publisher, self._now)
-        tell = self._attempt(assignment, orders, reporter)
+        tell = self._attempt(assignment, orders, reporter, slot)
         self._written(tell)
 
-    def _attempt(self, assignment: Assignment, orders: Orders, reporter: Reporter) -> Callable[[], object]:
+    def _attempt(self, assignment: Assignment, orders: Orders, reporter: Reporter, slot: int) -> Callable[[], object]:
         """Run the program; what is to be told of its end."""
         try:
-            outcome = self._run(assignment, orders, reporter)
+            outcome = self._run(assignment, orders, reporter, slot)
         except Cancelled:
             reason = orders.stop.reason if orders.stop else Reason("paused", "paused before it began")
             return lambda: reporter.interrupt(reason)
         except (PackageUnavailable, BadPackage, OSError) as error:
             return partial(reporter.fail, "package", str(error))
-        except JournalUnavailable as error:
+        except (JournalUnavailable, StepNotStarted) as error:
             return partial(reporter.fail, "crash", str(error))
         except Exception:
             logger.exception("%s: the agent failed", key_of(assignment))
@@ -189,7 +194,7 @@ class Runner:
                     if self._changed.wait_for(lambda: self._stopping, JOURNAL_WAIT):
                         raise
 
-    def _run(self, assignment: Assignment, orders: Orders, reporter: Reporter) -> Outcome:
+    def _run(self, assignment: Assignment, orders: Orders, reporter: Reporter, slot: int) -> Outcome:
         key = key_of(assignment)
         directory = self._input_file(key).parent
         try:
@@ -197,7 +202,7 @@ class Runner:
             launch = self._prepare(assignment, directory, orders)
             if orders.stop or orders.pause:
                 raise Cancelled
-            process = StepProcess(launch)
+            process = self._isolation.start(self._isolation.confine(launch, slot, assignment.access))
             try:
                 return Supervisor(process, orders, reporter, assignment.limits, state=state).run()
             finally:
@@ -209,6 +214,7 @@ class Runner:
         """Make the step's directory: its package, its home, its input."""
         if assignment.package is None:
             raise BadPackage(f"The workty '{assignment.workty.name}' has no code. Upload a package for it")
+        self._isolation.refuse(assignment.workty.name, assignment.access)
         package, home = directory / "package", directory / "home"
         home.mkdir(parents=True)
         self._packages.unpack(assignment.package, package, orders.wait)
@@ -226,7 +232,6 @@ class Runner:
             home=home,
             input_file=input_file,
             limits=assignment.limits,
-            tasks_before=self._tasks_before,
         )
 
     def _instances_running(self, key: Key) -> list[Key]:

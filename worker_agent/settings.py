@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import pwd
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -26,8 +27,34 @@ DEFAULT_CACHE_BYTES = 256 * 1024 * 1024
 #: Seconds between two heartbeats. The server calls a board disconnected after 10 s of silence.
 DEFAULT_HEARTBEAT_SECONDS = 3.0
 
+#: `auto`: bubblewrap where it works; `bwrap`: nothing without it; `none`: without it.
+SANDBOXES = ("auto", "bwrap", "none")
+
 _PREFIX = "WORKTY_"
+_FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 _BOARD = re.compile(r"[A-Za-z0-9_-]{1,128}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IsolationSettings:
+    """What steps may do on a board.
+
+    Attributes:
+        sandbox: one of `SANDBOXES`.
+        step_account: number of the account that steps run under; None for one of its own for each slot if the agent is
+            root, and else the agent's.
+        step_network: steps that ask for it reach other machines.
+        step_shared: folders that steps which ask for them may read and write.
+        step_devices: devices that steps which ask for them may use.
+        step_host: steps that ask for the board itself get it: no sandbox, and the agent's own account.
+    """
+
+    sandbox: str = "auto"
+    step_account: int | None = None
+    step_network: bool = True
+    step_shared: tuple[Path, ...] = ()
+    step_devices: tuple[Path, ...] = ()
+    step_host: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +71,7 @@ class AgentSettings:
         heartbeat_seconds: time between two heartbeats.
         cache_bytes: what the cache of packages may hold.
         ca_file: certificates to trust instead of the system's, for broker and server.
+        isolation: what steps may do on this board.
     """
 
     amqp_url: str = field(repr=False)
@@ -55,6 +83,7 @@ class AgentSettings:
     heartbeat_seconds: float = DEFAULT_HEARTBEAT_SECONDS
     cache_bytes: int = DEFAULT_CACHE_BYTES
     ca_file: Path | None = None
+    isolation: IsolationSettings = field(default_factory=IsolationSettings)
 
 
 def load(environ: Mapping[str, str]) -> AgentSettings:
@@ -70,10 +99,23 @@ def load(environ: Mapping[str, str]) -> AgentSettings:
         "heartbeat_seconds": reader.read("HEARTBEAT_SECONDS", _seconds, default=DEFAULT_HEARTBEAT_SECONDS),
         "cache_bytes": reader.read("CACHE_BYTES", _whole(0, 2**50), default=DEFAULT_CACHE_BYTES),
         "ca_file": reader.read("CA_FILE", _file, default=""),
+        "isolation": _isolation(reader),
     }
     if reader.problems:
         raise BadSettings(reader.problems)
     return AgentSettings(**found)
+
+
+def _isolation(reader: _Reader) -> IsolationSettings:
+    found: dict[str, Any] = {
+        "sandbox": reader.read("SANDBOX", _sandbox, default="auto"),
+        "step_account": reader.read("STEP_ACCOUNT", _account, default=""),
+        "step_network": reader.read("STEP_NETWORK", _flag, default=True),
+        "step_shared": reader.read("STEP_SHARED", _folders, default=""),
+        "step_devices": reader.read("STEP_DEVICES", _devices, default=""),
+        "step_host": reader.read("STEP_HOST", _flag, default=False),
+    }
+    return IsolationSettings(**found)
 
 
 class _Reader:
@@ -137,6 +179,51 @@ def _board_id(value: str) -> str:
 def _labels(value: str | list[str]) -> tuple[str, ...]:
     parts = value.split(",") if isinstance(value, str) else value
     return tuple(part.strip() for part in parts if part.strip())
+
+
+def _sandbox(value: str) -> str:
+    if value not in SANDBOXES:
+        raise ValueError(f"expected one of {', '.join(SANDBOXES)}, got {value!r}")
+    return value
+
+
+def _account(value: str | int) -> int | None:
+    """The number of the account with this name or number; None if it is empty."""
+    if value == "":
+        return None
+    try:
+        number = int(value) if str(value).isdecimal() else pwd.getpwnam(str(value)).pw_uid
+    except KeyError:
+        raise ValueError(f"there is no account {value!r}; make it, e.g. with adduser --system {value}") from None
+    if os.getuid() not in (0, number):
+        raise ValueError(
+            f"only an agent that runs as root may use another account, and this one runs as number {os.getuid()}"
+        )
+    return number
+
+
+def _flag(value: str | bool) -> bool:
+    if isinstance(value, bool):
+        return value
+    if value.lower() not in _FLAGS:
+        raise ValueError(f"expected true or false, got {value!r}")
+    return _FLAGS[value.lower()]
+
+
+def _folders(value: str | list[str]) -> tuple[Path, ...]:
+    return _paths(value, Path.is_dir, "folder")
+
+
+def _devices(value: str | list[str]) -> tuple[Path, ...]:
+    return _paths(value, lambda path: path.is_char_device() or path.is_block_device() or path.is_dir(), "device")
+
+
+def _paths(value: str | list[str], fits: Callable[[Path], bool], kind: str) -> tuple[Path, ...]:
+    found = tuple(map(Path, _labels(value)))
+    for path in found:
+        if not path.is_absolute() or path == Path("/") or not fits(path):
+            raise ValueError(f"there is no {kind} {path}; expected absolute paths, separated by commas")
+    return found
 
 
 def _whole(least: int, most: int) -> Callable[[Any], int]:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from worker_agent.orders import Orders
 from worker_agent.outcome import Ending, Outcome, judge
-from worker_agent.process import StepProcess
+from worker_agent.process import KILL_SECONDS, StepProcess
 from worker_agent.streams import LineSplitter
 from workties import checks
 from workties.bounds import MAX_LINE, MAX_LINE_BYTES, MAX_STATE_BYTES
@@ -65,6 +65,7 @@ class Supervisor:
         self._clock = clock
         self._wall_until = clock() + limits.wall
         self._kill_at: float | None = None
+        self._abandon_at: float | None = None
         self._ending: Ending | None = None
         self._pause_asked = self._paused = False
         self._bytes = 0
@@ -125,7 +126,7 @@ class Supervisor:
             self._take_line(line)
 
     def _patience(self) -> float:
-        times = [self._wall_until if self._ending is None else None, self._kill_at]
+        times = [self._wall_until if self._ending is None else None, self._kill_at, self._abandon_at]
         until = min((found for found in times if found is not None), default=None)
         tick = self._listener.tick()
         waits = [wait for wait in (tick, None if until is None else until - self._clock()) if wait is not None]
@@ -134,8 +135,11 @@ class Supervisor:
     def _keep_limits(self) -> None:
         now = self._clock()
         if self._kill_at is not None and now >= self._kill_at:
-            self._kill_at = None
+            self._kill_at, self._abandon_at = None, now + KILL_SECONDS
             self._process.kill()
+        if self._abandon_at is not None and now >= self._abandon_at:
+            self._abandon_at = None
+            self._process.abandon()
         if self._ending is None and now >= self._wall_until:
             self._end("timeout", f"the program ran longer than {self._limits.wall:g} s", grace=self._limits.grace)
 
@@ -171,7 +175,7 @@ class Supervisor:
 
     def _read_text(self, fd: int, stream: str) -> bytes | None:
         data = _read(fd)
-        if data:
+        if data and self._bytes <= self._limits.output:  # beyond it the program is being ended
             self._count(len(data))
             self._tell(stream, self._text[stream].feed(data))
         return data

@@ -5,6 +5,7 @@ For `workty up` and `workty demo`. Nothing is kept when it stops.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from orchestrator.runs.store import INDEXES as RUN_INDEXES
 from orchestrator.seed import Seeded, seed
 from orchestrator.settings import ServerSettings
 from worker_agent.agent import SimulatedBoards
-from worker_agent.settings import AgentSettings
+from worker_agent.settings import AgentSettings, IsolationSettings
 
 BROKER = "memory://localhost/"
 BOARDS = 2
@@ -80,4 +81,6 @@ class EmbeddedStack:
             server_url=self.url,
             state_dir=Path(self._state.name) / board_id,
             slots=SLOTS,
+            # The steps of a demonstration are as trusted as who starts it, and it must run from any folder.
+            isolation=IsolationSettings(sandbox="none", step_account=os.getuid(), step_host=True),
         )

@@ -73,6 +73,7 @@ def add_workty(
     *,
     limits: str = "",
     more: str = "",
+    access: str = "",
     properties: dict[str, Any] | None = None,
 ) -> None:
     """Add a free template of this name.
@@ -80,11 +81,11 @@ def add_workty(
     Parameters:
         directory: an empty place to pack it in.
         code: its `main.py`.
-        limits: lines of its manifest's `[limits]`.
+        limits, access: lines of its manifest's `[limits]` and `[access]`.
         more: further lines of its manifest.
         properties: names and defaults.
     """
-    data = _packed(directory, name, code, limits, more)
+    data = _packed(directory, name, code, limits=limits, more=more, access=access)
     database = connect(database_url)
     builtin = database["workties"].find_one({"name": "without-delay"})
     assert builtin is not None
@@ -103,11 +104,11 @@ def add_workty(
     database.client.close()
 
 
-def _packed(directory: Path, name: str, code: str, limits: str = "", more: str = "") -> bytes:
+def _packed(directory: Path, name: str, code: str, *, limits: str = "", more: str = "", access: str = "") -> bytes:
     place = directory / name
     place.mkdir()
     (place / "main.py").write_text(code)
     head = f'name = "{name}"\nversion = "1"\nlanguage = "python"\nentry = "main.py"\n'
-    manifest = f"{head}{more}\n[limits]\n{limits}\n"
+    manifest = f"{head}{more}\n[limits]\n{limits}\n[access]\n{access}\n"
     (place / "workty.toml").write_text(manifest)
     return pack(place)

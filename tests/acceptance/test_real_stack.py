@@ -23,13 +23,22 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 NewUser = Callable[[str], User]
 
 
+@pytest.fixture
+def shared_folder(tmp_path: Path) -> Path:
+    """A folder that boards may share with steps, whatever account these have."""
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    folder.chmod(0o777)
+    return folder
+
+
 def test_a_killed_orchestrator_costs_time_and_nothing_else(
-    real_stack: RealStack, new_user: NewUser, database_url: str, tmp_path: Path
+    real_stack: RealStack, new_user: NewUser, database_url: str, tmp_path: Path, shared_folder: Path
 ) -> None:
-    ledger = tmp_path / "written"
-    real_stack.add_board("one", slots=2)
+    ledger = shared_folder / "written"
+    real_stack.add_board("one", slots=2, step_shared=str(shared_folder), step_account="nobody")
     entries = {"path": str(ledger), "entry": "", "rest": 0}
-    add_workty(database_url, tmp_path, "ledger", LEDGER, properties=entries)
+    add_workty(database_url, tmp_path, "ledger", LEDGER, properties=entries, access="shared = true")
     user = new_user(real_stack.url)
     workflow = user.workflow(*(("ledger", {"entry": f"step {number}"}) for number in range(20)))
     user.run(workflow)
@@ -46,12 +55,12 @@ def test_a_killed_orchestrator_costs_time_and_nothing_else(
 
 
 def test_a_killed_agent_goes_on_from_its_journal(
-    real_stack: RealStack, new_user: NewUser, database_url: str, tmp_path: Path
+    real_stack: RealStack, new_user: NewUser, database_url: str, tmp_path: Path, shared_folder: Path
 ) -> None:
-    ledger = tmp_path / "written"
-    real_stack.add_board("one", slots=1)
+    ledger = shared_folder / "written"
+    real_stack.add_board("one", slots=1, step_shared=str(shared_folder))
     properties = {"path": str(ledger), "entry": "written", "rest": 5}
-    add_workty(database_url, tmp_path, "ledger", LEDGER, properties=properties)
+    add_workty(database_url, tmp_path, "ledger", LEDGER, properties=properties, access="shared = true")
     user = new_user(real_stack.url)
     workflow = user.workflow("ledger", "without-delay")
     user.run(workflow)
@@ -68,12 +77,13 @@ def test_a_killed_agent_goes_on_from_its_journal(
 
 
 def test_a_board_that_is_restarted_goes_on_with_a_step_that_waits_for_it(
-    real_stack: RealStack, new_user: NewUser, database_url: str, tmp_path: Path
+    real_stack: RealStack, new_user: NewUser, database_url: str, tmp_path: Path, shared_folder: Path
 ) -> None:
-    ledger = tmp_path / "written"
-    real_stack.add_board("one", slots=1)
+    ledger = shared_folder / "written"
+    real_stack.add_board("one", slots=1, step_shared=str(shared_folder))
     properties = {"path": str(ledger), "entry": "written", "rest": 15}
-    add_workty(database_url, tmp_path, "ledger", LEDGER, more="offline_grace = 300", properties=properties)
+    manifest = {"more": "offline_grace = 300", "access": "shared = true"}
+    add_workty(database_url, tmp_path, "ledger", LEDGER, **manifest, properties=properties)
     user = new_user(real_stack.url)
     workflow = user.workflow("ledger")
     user.run(workflow)

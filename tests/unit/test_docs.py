@@ -8,17 +8,18 @@ import re
 from pathlib import Path
 
 from orchestrator.settings import ServerSettings
-from worker_agent.settings import AgentSettings
+from worker_agent.settings import AgentSettings, IsolationSettings
 from workties.builtin import builtin_packages
 
 BUILTIN = Path("docs/builtin.md").read_text(encoding="utf-8")
-OPERATING = Path("docs/operating.md").read_text(encoding="utf-8")
+SETTINGS = [Path("docs", name).read_text(encoding="utf-8") for name in ("operating.md", "isolation.md")]
 
 
 def test_every_setting_is_documented_and_every_documented_one_exists() -> None:
-    fields = (*dataclasses.fields(ServerSettings), *dataclasses.fields(AgentSettings))
-    existing = {f"WORKTY_{field.name.upper()}" for field in fields} | {"WORKTY_CONFIG"}
-    rows = [line for line in OPERATING.splitlines() if line.startswith("| `WORKTY_")]
+    kinds = (ServerSettings, AgentSettings, IsolationSettings)
+    names = {field.name for kind in kinds for field in dataclasses.fields(kind)} - {"isolation"}
+    existing = {f"WORKTY_{name.upper()}" for name in names} | {"WORKTY_CONFIG"}
+    rows = [line for text in SETTINGS for line in text.splitlines() if line.startswith("| `WORKTY_")]
     assert {name for row in rows for name in re.findall(r"`(WORKTY_\w+)`", row.split("|")[1])} == existing
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 import time
 import uuid
@@ -18,7 +19,7 @@ from kombu import Connection, Consumer, Exchange, Queue
 from kombu.transport.memory import Channel, Transport
 
 from worker_agent.agent import SimulatedBoards
-from worker_agent.settings import AgentSettings
+from worker_agent.settings import AgentSettings, IsolationSettings
 from workties.messages import EVENTS_EXCHANGE, EXECUTE_TASK, board_queue, control_queue
 
 MEMORY = {"polling_interval": 0.01}
@@ -84,7 +85,9 @@ class Server:
         for name in (board_queue(board), control_queue(board)):
             Queue(name, Exchange(""), routing_key=name)(channel).queue_declare()
         state_dir = self._directory / board
-        wanted = {"slots": 2, "heartbeat_seconds": 0.5, **values}
+        # Some steps write where the tests look; how steps are isolated has tests of its own.
+        plain = IsolationSettings(sandbox="none", step_account=os.getuid())
+        wanted = {"slots": 2, "heartbeat_seconds": 0.5, "isolation": plain, **values}
         return AgentSettings(
             amqp_url="memory://", board_id=board, server_url=self.packages.url, state_dir=state_dir, **wanted
         )

@@ -384,16 +384,20 @@ while True:
     assert server.hear_final(late)["kind"] == "completed"
 
 
-def test_processes_of_a_board_whose_journal_is_lost_are_killed_at_its_next_start(
-    server: Any, start: Start, tmp_path: Path
-) -> None:
+def test_a_workty_that_asks_for_the_board_itself_fails_where_this_is_not_granted(server: Any, start: Start) -> None:
+    start(server.settings("board-01"))
+    final = server.hear_final(server.assign("board-01", builtin("without-delay"), access={"host": True}))
+    assert (final["kind"], final["reason"]["code"]) == ("failed", "package")
+    assert "WORKTY_STEP_HOST" in final["reason"]["message"]
+
+
+def test_a_board_whose_journal_is_damaged_begins_a_new_one_and_takes_work(server: Any, start: Start) -> None:
     settings = server.settings("board-01")
-    environ = {"WORKTY_INPUT": str(settings.state_dir / "steps" / "lost" / "input.json")}
-    with subprocess.Popen(["/bin/sleep", "60"], env=environ) as lost:
-        settings.state_dir.mkdir()
-        (settings.state_dir / "journal.db").write_bytes(b"no database" * 100)
-        start(settings)
-        assert lost.wait(10) == -signal.SIGKILL
+    left = settings.state_dir / "steps" / "lost"
+    left.mkdir(parents=True)
+    (settings.state_dir / "journal.db").write_bytes(b"no database" * 100)
+    start(settings)
+    assert not left.exists()
     assert server.hear_final(server.assign("board-01", builtin("without-delay")))["kind"] == "completed"
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from worker_agent.journal import Journal
+from worker_agent.warm import WarmStart
 from workties.messages import Assignment, Limits, Program
 
 
@@ -38,6 +39,14 @@ def assignment() -> Callable[..., Assignment]:
         return Assignment(**found)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[WarmStart]:
+    """Forks guardians of steps; one for all tests."""
+    found = WarmStart()
+    yield found
+    found.close()
 
 
 @pytest.fixture

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from worker_agent.errors import BadSettings
-from worker_agent.settings import load
+from worker_agent.settings import IsolationSettings, load
 
 NEEDED = {
     "WORKTY_AMQP_URL": "amqp://board-01:secret@broker/fleet",
@@ -72,3 +73,40 @@ def test_a_wrong_value_is_named(name: str, value: str) -> None:
 def test_the_password_is_never_shown() -> None:
     assert "secret" not in repr(load(NEEDED))
     assert "secret" not in str(problems({**NEEDED, "WORKTY_AMQP_URL": "redis://me:secret@host"}))
+
+
+def test_steps_are_kept_apart_unless_settings_say_otherwise(tmp_path: Path) -> None:
+    assert load(NEEDED).isolation == IsolationSettings()
+    wanted = {
+        "WORKTY_SANDBOX": "bwrap",
+        "WORKTY_STEP_ACCOUNT": str(os.getuid()),
+        "WORKTY_STEP_NETWORK": "false",
+        "WORKTY_STEP_SHARED": f"{tmp_path}, /usr",
+        "WORKTY_STEP_DEVICES": "/dev/null",
+        "WORKTY_STEP_HOST": "1",
+    }
+    assert load({**NEEDED, **wanted}).isolation == IsolationSettings(
+        sandbox="bwrap",
+        step_account=os.getuid(),
+        step_network=False,
+        step_shared=(tmp_path, Path("/usr")),
+        step_devices=(Path("/dev/null"),),
+        step_host=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("SANDBOX", "docker", "expected one of auto, bwrap, none"),
+        ("STEP_ACCOUNT", "nobody-at-all", "there is no account 'nobody-at-all'; make it"),
+        ("STEP_NETWORK", "perhaps", "expected true or false"),
+        ("STEP_SHARED", "relative", "there is no folder relative"),
+        ("STEP_SHARED", "/", "there is no folder /"),
+        ("STEP_DEVICES", "/etc/passwd", "there is no device /etc/passwd"),
+    ],
+)
+def test_a_wrong_value_about_steps_is_named_with_what_is_expected(name: str, value: str, words: str) -> None:
+    (found,) = problems({**NEEDED, f"WORKTY_{name}": value})
+    assert found.startswith(f"WORKTY_{name}: ")
+    assert words in found

@@ -13,8 +13,9 @@ import pytest
 
 from worker_agent.orders import Orders, Stop
 from worker_agent.outcome import Outcome
-from worker_agent.process import Launch, StepProcess, kill_started_with
+from worker_agent.process import Launch, StepProcess
 from worker_agent.supervise import Supervisor
+from worker_agent.warm import WarmStart
 from workties.messages import Checkpoint, Limits, Reason
 
 SPEAK = """
@@ -51,8 +52,8 @@ class Ears:
 class Stage:
     """Runs scripts as steps."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    def __init__(self, directory: Path, warm: WarmStart) -> None:
+        self.directory, self._warm = directory, warm
         self.ears = Ears()
         self.orders = Orders()
 
@@ -69,7 +70,7 @@ class Stage:
             input_file=self.directory / "input.json",
             limits=found,
         )
-        process = StepProcess(launch)
+        process = StepProcess(launch, self._warm)
         try:
             return Supervisor(process, self.orders, self.ears, found, state=state).run()
         finally:
@@ -91,8 +92,8 @@ class Stage:
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    found = Stage(tmp_path)
+def stage(tmp_path: Path, warm: WarmStart) -> Iterator[Stage]:
+    found = Stage(tmp_path, warm)
     yield found
     found.orders.close()
 
@@ -262,21 +263,6 @@ say(type="output", output={{"child": child.pid}})
     outcome = stage.run(script)
     assert code(outcome) is None
     assert_gone(outcome.output["child"])
-
-
-def test_what_an_earlier_agent_left_behind_is_found_and_killed(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    home.mkdir()
-    launch = Launch(
-        command=("/bin/sleep", "60"), package=tmp_path, home=home, input_file=tmp_path / "input.json", limits=Limits()
-    )
-    process = StepProcess(launch)
-    try:
-        assert kill_started_with(tmp_path / "other.json") == 0
-        assert kill_started_with(tmp_path / "input.json") == 1
-        assert process.reap().return_code == -9
-    finally:
-        process.close()
 
 
 def test_a_pause_reaches_the_program_and_its_checkpoint_stands(stage: Stage) -> None:
