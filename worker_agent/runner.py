@@ -29,6 +29,7 @@ from worker_agent.process import Launch
 from worker_agent.publisher import Publisher
 from worker_agent.records import Key, key_of
 from worker_agent.reporter import Reporter
+from worker_agent.room import Room
 from worker_agent.supervise import Supervisor
 from workties.errors import BadPackage
 from workties.messages import Assignment, Interrupted, Reason
@@ -204,7 +205,8 @@ class Runner:
                 raise Cancelled
             process = self._isolation.start(self._isolation.confine(launch, slot, assignment.access))
             try:
-                return Supervisor(process, orders, reporter, assignment.limits, state=state).run()
+                room = Room(launch.home, assignment.limits.disk)
+                return Supervisor(process, orders, reporter, assignment.limits, state=state, room=room).run()
             finally:
                 process.close()
         finally:

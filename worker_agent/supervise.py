@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from worker_agent.orders import Orders
 from worker_agent.outcome import Ending, Outcome, judge
 from worker_agent.process import KILL_SECONDS, StepProcess
+from worker_agent.room import Room
 from worker_agent.streams import LineSplitter
 from workties import checks
 from workties.bounds import MAX_LINE, MAX_LINE_BYTES, MAX_STATE_BYTES
@@ -47,6 +48,7 @@ class Supervisor:
 
     Args:
         state: the state of the checkpoint that it goes on from, empty without one.
+        room: looks at what its home holds.
         clock: seconds that only grow.
     """
 
@@ -58,10 +60,12 @@ class Supervisor:
         limits: Limits,
         *,
         state: str = "",
+        room: Room | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._process, self._orders, self._listener, self._limits = process, orders, listener, limits
         self._state = state
+        self._room = room
         self._clock = clock
         self._wall_until = clock() + limits.wall
         self._kill_at: float | None = None
@@ -126,7 +130,9 @@ class Supervisor:
             self._take_line(line)
 
     def _patience(self) -> float:
-        times = [self._wall_until if self._ending is None else None, self._kill_at, self._abandon_at]
+        running = self._ending is None
+        times = [self._wall_until if running else None, self._kill_at, self._abandon_at]
+        times.append(self._room.next_look if self._room and running else None)
         until = min((found for found in times if found is not None), default=None)
         tick = self._listener.tick()
         waits = [wait for wait in (tick, None if until is None else until - self._clock()) if wait is not None]
@@ -142,6 +148,8 @@ class Supervisor:
             self._process.abandon()
         if self._ending is None and now >= self._wall_until:
             self._end("timeout", f"the program ran longer than {self._limits.wall:g} s", grace=self._limits.grace)
+        if self._ending is None and self._room and self._room.is_exceeded():
+            self._end("output", f"the home of the step held more than {self._limits.disk} bytes (limits.disk)")
 
     # --- orders
 

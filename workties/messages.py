@@ -68,16 +68,17 @@ class Property:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of one attempt: `wall`, `cpu`, `grace` in seconds, `memory`, `files`, `output` in bytes.
+    """Bounds of one attempt: `wall`, `cpu`, `grace` in seconds, `memory`, `files`, `disk`, `output` in bytes.
 
-    `files` is the largest file that may be written, `output` what stdout and stderr may print together, `grace` the
-    time from SIGTERM to SIGKILL.
+    `files` is the largest file that may be written, `disk` what the step's home may hold, `output` what stdout and
+    stderr may print together, `grace` the time from SIGTERM to SIGKILL.
     """
 
     wall: float = 3600.0
     cpu: float = 3600.0
     memory: int = 1024 * 1024 * 1024
     files: int = 256 * 1024 * 1024
+    disk: int = 1024 * 1024 * 1024
     processes: int = 256
     output: int = 1024 * 1024
     grace: float = 10.0

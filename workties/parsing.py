@@ -97,7 +97,7 @@ def parse_checkpoint(body: Body) -> Checkpoint | None:
 def parse_limits(body: Body) -> Limits:
     """Limits from JSON; what is absent keeps its default. Raises `BadMessage`."""
     seconds = {n: checks.number(body, n, most=30 * 86400.0) for n in ("wall", "cpu", "grace") if n in body}
-    counts = {n: checks.whole(body, n) for n in ("memory", "files", "processes", "output") if n in body}
+    counts = {n: checks.whole(body, n) for n in ("memory", "files", "disk", "processes", "output") if n in body}
     return Limits(**seconds, **counts)  # type: ignore[arg-type]
 
 

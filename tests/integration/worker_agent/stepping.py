@@ -21,6 +21,7 @@ from worker_agent.isolation import Isolation
 from worker_agent.orders import Orders, Stop
 from worker_agent.outcome import Outcome
 from worker_agent.process import Launch, StepProcess
+from worker_agent.room import Room
 from worker_agent.settings import IsolationSettings
 from worker_agent.supervise import Supervisor
 from worker_agent.warm import WarmStart
@@ -107,7 +108,8 @@ class Stepping:
         launch = self._isolation.confine(launch, slot, Access(**request.get("access", {})))
         process = StepProcess(launch) if request.get("plain") else self._isolation.start(launch)
         try:
-            return Supervisor(process, orders or Orders(), ears, limits).run()
+            room = Room(launch.home, limits.disk)
+            return Supervisor(process, orders or Orders(), ears, limits, room=room).run()
         finally:
             process.close()
 

@@ -129,6 +129,8 @@ SETUPS = [
     for account in (("root", "plain") if os.getuid() == 0 else ("plain",))
     for sandbox in ("bwrap", "none")
 ]
+#: Where steps share the agent's account, and nothing else keeps them apart: docs/isolation.md warns of it.
+SHARING = "plain, none"
 
 
 @pytest.fixture(scope="module", params=SETUPS)
@@ -245,6 +247,18 @@ def test_a_file_that_fills_the_disk_reaches_its_limit(board: Board) -> None:
     assert "File too large" in found["lines"][-1]
 
 
+def test_files_that_fill_the_disk_together_end_the_step(board: Board) -> None:
+    script = """
+import itertools
+for number in itertools.count():
+    open(os.path.expanduser(f"~/{number}"), "wb").write(bytes(100_000))
+    time.sleep(0.01)
+"""
+    found = board.run(script, limits={"disk": 1_000_000})
+    assert (found["code"], found["left"]) == ("output", 0)
+    assert found["message"] == "the home of the step held more than 1000000 bytes (limits.disk)"
+
+
 def test_a_step_that_ignores_a_polite_end_is_killed(board: Board) -> None:
     script = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(600)"
     found = board.run(script, limits={"wall": 0.3, "grace": 0.1})
@@ -265,9 +279,8 @@ def test_nonsense_on_the_protocol_fails_the_step(board: Board, words: str) -> No
     assert (found["code"], found["left"]) == ("crash", 0)
 
 
+@pytest.mark.parametrize("board", [found for found in SETUPS if found != SHARING], indirect=True)
 def test_a_step_cannot_signal_what_is_not_its_own(board: Board) -> None:
-    if not board.root and not board.sandboxed:
-        return  # it shares the agent's account: this is what docs/isolation.md warns of
     found = board.run("os.kill(-1, 9)")
     assert found["left"] == 0
 
@@ -313,9 +326,8 @@ tell(environ="".join(found.values()), seen="".join(map(str, seen.values())), cou
         assert found["count"] <= 4
 
 
+@pytest.mark.parametrize("board", [found for found in SETUPS if "bwrap" in found], indirect=True)
 def test_a_sandbox_has_temporary_folders_of_its_own(board: Board) -> None:
-    if not board.sandboxed:
-        return
     path = Path(f"/tmp/{board.directory.name}-written")
     found = board.run(f"open('{path}', 'w'), open('/dev/shm/written', 'w'), open('/dev/null', 'w')\ntell(there=True)")
     assert found["output"] == {"there": True}
