@@ -29,7 +29,7 @@ JSON = st.recursive(
 OBJECT = st.dictionaries(TEXT, JSON, max_size=3)
 
 CHECKPOINT = st.builds(messages.Checkpoint, NAME, OBJECT)
-LIMITS = st.builds(messages.Limits, SECONDS, SECONDS, COUNT, COUNT, COUNT, COUNT, SECONDS)
+LIMITS = st.builds(messages.Limits, SECONDS, SECONDS, COUNT, COUNT, COUNT, COUNT, COUNT, SECONDS)
 USAGE = st.builds(messages.Usage, SECONDS, SECONDS, COUNT)
 STEP: dict[str, st.SearchStrategy[Any]] = {
     **dict.fromkeys(("id", "at", "board", "run", "instance"), NAME),
@@ -64,6 +64,7 @@ ASSIGNMENTS = st.builds(
     properties=st.lists(st.builds(messages.Property, NAME, NAME, JSON), max_size=3).map(tuple),
     checkpoint=st.none() | CHECKPOINT,
     limits=LIMITS,
+    access=st.builds(messages.Access, *[st.booleans()] * 4),
     lease_until=st.none() | TEXT,
 )
 CONTROLS = st.builds(
