@@ -37,3 +37,12 @@ def new_user() -> Iterator[Callable[[str], User]]:
             return user
 
         yield make
+
+
+@pytest.fixture
+def shared_folder(tmp_path: Path) -> Path:
+    """A folder that boards may share with steps, whatever account these have."""
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    folder.chmod(0o777)
+    return folder

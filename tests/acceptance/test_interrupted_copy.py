@@ -21,14 +21,14 @@ FILES, SIZE = 300, 4096
 
 
 def test_a_copy_whose_agent_is_killed_half_way_goes_on_from_there(
-    real_stack: RealStack, new_user: NewUser, database_url: str, tmp_path: Path
+    real_stack: RealStack, new_user: NewUser, database_url: str, shared_folder: Path
 ) -> None:
-    source, target = tmp_path / "shared" / "source", tmp_path / "shared" / "target"
+    source, target = shared_folder / "source", shared_folder / "target"
     for number in range(FILES):
         file = source / f"folder {number % 10}" / f"{number:03}"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(number.to_bytes(2, "big") * (SIZE // 2))
-    real_stack.add_board("one", slots=1, step_shared=str(tmp_path / "shared"))
+    real_stack.add_board("one", slots=1, step_shared=str(shared_folder))
     user = new_user(real_stack.url)
     # About six seconds; the agent is killed in the second or third.
     properties = {"source": str(source), "target": str(target), "bytes_per_second": FILES * SIZE // 6}

@@ -23,15 +23,6 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 NewUser = Callable[[str], User]
 
 
-@pytest.fixture
-def shared_folder(tmp_path: Path) -> Path:
-    """A folder that boards may share with steps, whatever account these have."""
-    folder = tmp_path / "shared"
-    folder.mkdir()
-    folder.chmod(0o777)
-    return folder
-
-
 def test_a_killed_orchestrator_costs_time_and_nothing_else(
     real_stack: RealStack, new_user: NewUser, database_url: str, tmp_path: Path, shared_folder: Path
 ) -> None:
