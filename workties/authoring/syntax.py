@@ -18,6 +18,9 @@ NODE_SECONDS = 30.0
 #: How files are named that the interpreters of a language start.
 SUFFIXES = {"python": (".py",), "nodejs": (".js", ".mjs", ".cjs"), "java": (".jar", ".java")}
 
+#: What makes a jar in a new workty, and where its classes lie: hidden, so that they do not get into the package.
+BUILD, CLASSES = "build.sh", ".classes"
+
 
 def parse_python(folder: Path, file: str) -> ast.Module | Finding:
     """The tree of a file in `folder`, or what is wrong with it."""
@@ -42,8 +45,27 @@ def check_entry(folder: Path, file: str, language: str) -> list[Finding]:
             return [Finding(file, 0, f"a file of {other}, but the package says that its language is {language}")]
     if language == "executable":
         return _check_executable(path, file)
+    if suffix == ".jar":
+        return _check_jar(folder, file)
     node = shutil.which("node") if language == "nodejs" else None
     return _check_node(node, path, file) if node else []
+
+
+def how_to_build(folder: Path, entry: str) -> str:
+    """What makes a jar of the sources in `folder`, as the end of a sentence; empty if `entry` is none, or has none."""
+    if not entry.endswith(".jar") or not any(folder.glob("*.java")):
+        return ""
+    command = f"javac -d {CLASSES} *.java && jar --create --file {entry} --main-class Main -C {CLASSES} ."
+    return f"; make it in this folder with a JDK: {f'sh {BUILD}' if (folder / BUILD).is_file() else command}"
+
+
+def _check_jar(folder: Path, jar: str) -> list[Finding]:
+    """Sources that were changed after the jar was made; only where it was made, since all that is unpacked is new."""
+    if not (folder / CLASSES).is_dir():
+        return []
+    made = (folder / jar).stat().st_mtime_ns
+    newer = [source.name for source in sorted(folder.glob("*.java")) if source.stat().st_mtime_ns > made]
+    return [Finding(jar, 0, f"is older than {newer[0]}{how_to_build(folder, jar)}", warning=True)] if newer else []
 
 
 def _check_executable(path: Path, file: str) -> list[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,12 +18,34 @@ from workties.manifest import LANGUAGES
 def test_nothing_is_wrong_with_a_new_workty_of_any_language(tmp_path: Path, language: str) -> None:
     folder = tmp_path / "tea-timer"
     files = make(folder, language)
+    if language == "java":
+        subprocess.run([folder / "build.sh"], check=True)
+        files.append("app.jar")
     report = check(folder)
     assert report.findings == ()
     assert report.manifest is not None
     assert (report.manifest.name, report.manifest.language) == ("tea-timer", language)
     assert len(files) == report.files
-    assert "skeleton" not in "".join((folder / file).read_text().lower() for file in files)
+    assert b"skeleton" not in b"".join((folder / file).read_bytes().lower() for file in files)
+
+
+def test_a_jar_is_made_of_the_sources_of_a_new_workty_always_the_same(tmp_path: Path) -> None:
+    folder = tmp_path / "tea"
+    make(folder, "java")
+    how = "make it in this folder with a JDK: "
+    [missing] = check(folder).findings
+    assert str(missing) == f"workty.toml:4: the package has no file 'app.jar', which it says to start; {how}sh build.sh"
+    made = set()
+    for _ in range(2):
+        subprocess.run([folder / "build.sh"], check=True)
+        made.add((folder / "app.jar").read_bytes())
+    assert len(made) == 1
+    assert check(folder).findings == ()
+
+    os.utime(folder / "app.jar", (0, 0))
+    (folder / "build.sh").unlink()
+    [older] = check(folder).findings
+    assert str(older).startswith(f"app.jar: warning: is older than Main.java; {how}javac -d .classes *.java && jar ")
 
 
 def test_there_is_a_skeleton_of_each_language() -> None:
