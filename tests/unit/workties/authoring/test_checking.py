@@ -123,6 +123,12 @@ def test_a_mistake_is_found_with_its_line(folder: Path, file: str, old: str, new
         ("main.py", 'return "again"', "return None", "main.py:9: warning: no handler returns the trigger 'again'"),
         (
             "main.py",
+            "on_enter_copying",
+            "enter_copying",
+            "main.py:6: warning: state 'copying' does nothing: Copying has no",
+        ),
+        (
+            "main.py",
             '(FIRST, "c',
             '(*first(), "c',
             "main.py:6: warning: states of Copying are not plainly written here",
