@@ -28,8 +28,9 @@ _IN_REST = "Path `compressedCode` is not usable: "
 def push(path: Path, template: bool | None, price: int | None, json_: bool) -> None:
     """Send a workty to the server (admins).
 
-    PATH is a folder with a workty.toml, or a zip of one; by default the current folder. Your workty of the name in workty.toml is made, or gets the
-    code as a new version; the same code again changes nothing. Other code under a version that is there is refused.
+    PATH is a folder with a workty.toml, or a zip of one; by default the current folder. It is checked first. Your
+    workty of the name in workty.toml is made, or gets the code as a new version; the same code again changes nothing.
+    Other code under a version that is there is refused.
     """
     client_extra()
     data, manifest = read_package(path)
