@@ -183,6 +183,8 @@ def test_an_executable_must_be_one(folder: Path) -> None:
     assert found == ["main.py: is not executable: chmod +x main.py"]
     (folder / "main.py").chmod(0o755)
     assert found_in(folder) == ["main.py:1: is neither a program nor a script: begin it with a line such as #!/bin/sh"]
+    (folder / "main.py").write_bytes(b"#!/bin/sh\r\necho\r\n")
+    assert found_in(folder) == ["main.py:1: has the line ends of Windows (CR LF); save it with those of Unix (LF)"]
 
 
 def test_javascript_is_checked_by_node(folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,25 @@ def test_a_jar_is_made_of_the_sources_of_a_new_workty_always_the_same(tmp_path: 
     (folder / "build.sh").unlink()
     [older] = check(folder).findings
     assert str(older).startswith(f"app.jar: warning: is older than Main.java; {how}javac -d .classes *.java && jar ")
+
+
+@pytest.mark.parametrize(
+    ("manifest", "finding"),
+    [
+        ("Main-Class: Main\n", "app.jar: has no class Main, which it says to start"),
+        ("Created-By: hand\n", "app.jar: does not say which class to start; make it with --main-class NAME"),
+        (None, "app.jar: is no jar: File is not a zip file"),
+    ],
+)
+def test_a_jar_that_cannot_be_started_is_found(tmp_path: Path, manifest: str | None, finding: str) -> None:
+    folder = tmp_path / "tea"
+    make(folder, "java")
+    (folder / "app.jar").write_bytes(b"no jar")
+    if manifest is not None:
+        with zipfile.ZipFile(folder / "app.jar", "w") as jar:
+            jar.writestr("META-INF/MANIFEST.MF", manifest)
+            jar.writestr("Tea.class", b"")
+    assert [str(found) for found in check(folder).findings] == [finding]
 
 
 def test_there_is_a_skeleton_of_each_language() -> None:
