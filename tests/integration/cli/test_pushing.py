@@ -85,8 +85,6 @@ def test_a_workty_is_pushed_run_pushed_again_and_upgraded(tmp_path: Path, workty
 
     absent = one_line(workty("upgrade", "greeting", "--to", "9"), 2)
     assert absent.endswith("step 'hi' has no version '9'. There are 1.1, 1.0")
-        "'hi' has no version '9'. There are 1.1, 1.0"
-    )
     assert one_line(workty("upgrade", "greeting", "--step", "x"), 2).endswith("has no step 'x'. It has hi")
     assert workty("upgrade", "greeting").stdout == "hi: 1.0 -> 1.1 new: whom; gone: who\n"
     assert workty("upgrade", "greeting", "--step", "hi").stdout == "hi: stays at 1.1\n"
