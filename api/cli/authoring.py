@@ -33,9 +33,10 @@ def new(folder: Path, language: str) -> None:
     except OSError as error:
         raise Problem(f"{folder} cannot be made: {error.strerror}", FAILED) from error
     click.echo(f"Made {folder}/ with {', '.join(files)}. What next:")
-    first = f"python -m unittest discover {folder}" if language == "python" else f"workty workty check {folder}"
-    for command in (first, f"workty workty run {folder}", f"workty workty push {folder}"):
-        click.echo(f"  {command}")
+    first = {"python": f"python -m unittest discover {folder}", "java": f"sh {folder}/build.sh"}
+    click.echo(f"  {first.get(language, f'workty workty check {folder}')}")
+    for verb in ("run", "push"):
+        click.echo(f"  workty workty {verb} {folder}")
 
 
 @contextmanager

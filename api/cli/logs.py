@@ -7,7 +7,7 @@ import re
 import click
 
 from api.cli.show import print_json
-from api.cli.watching import JsonLines, log_texts
+from api.cli.watching import JsonLines, log_texts, say_failures
 from api.client import BadUse, Client, LogLines, Refused, Run
 
 
@@ -38,6 +38,7 @@ def print_log(client: Client, run: Run, *, json_: bool) -> None:
         return
     for entry in entries:
         click.echo("\n".join(log_texts(entry)))
+    say_failures(run)
 
 
 def print_log_live(client: Client, run: Run, *, json_: bool) -> None:
@@ -48,3 +49,5 @@ def print_log_live(client: Client, run: Run, *, json_: bool) -> None:
                 JsonLines().show(event)
             elif isinstance(event, LogLines):
                 click.echo("\n".join(log_texts(event)))
+    if not json_:
+        say_failures(client.read_run(run.id))

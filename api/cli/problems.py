@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 import click
@@ -50,11 +51,18 @@ def client_problems(url: str = "") -> Iterator[None]:
 
 def client_extra() -> None:
     """Say what to install where a user's command is called without the packages that it needs."""
-    try:
-        import requests  # noqa: F401, PLC0415
-        import rich  # noqa: F401, PLC0415
-        import socketio  # noqa: F401, PLC0415
-        import yaml  # noqa: F401, PLC0415
-    except ImportError as error:
-        message = f"{error.name} is not installed. Install the client: pip install 'workty[client]'"
-        raise Problem(message, FAILED) from error
+    needs(*((module, "client") for module in ("requests", "rich", "socketio", "yaml")))
+
+
+def needs(*modules: tuple[str, str]) -> None:
+    """Say what to install where one of these modules is missing; each comes with the extra behind it."""
+    missing = []
+    for module, extra in modules:
+        try:
+            import_module(module)
+        except ImportError:
+            missing.append((module, extra))
+    if missing:
+        extras = ",".join(sorted({extra for _, extra in missing}))
+        message = f"{missing[0][0]} is not installed. Install what it needs: pip install 'workty[{extras}]'"
+        raise Problem(message, FAILED)

@@ -9,6 +9,8 @@ from api.client import Client, Workflow
 
 #: How files with definitions are called.
 SUFFIXES = (".yml", ".yaml")
+#: States of instances that have a run.
+UNDER_WAY = frozenset({"waiting", "running", "paused"})
 
 
 def named_workflow(client: Client, named: str, *, tell: bool) -> Workflow:
@@ -22,4 +24,7 @@ def named_workflow(client: Client, named: str, *, tell: bool) -> Workflow:
     if tell:
         done = "is new" if applied.created else "was changed" if applied.changed else "is as described"
         click.echo(f"Workflow '{clean(applied.name)}' {done}.")
-    return client.workflow(applied.workflow)
+    found = client.workflow(applied.workflow)
+    if tell and any(instance.state in UNDER_WAY for instance in found.instances):
+        click.echo("A run of it is under way: this one goes on, and no other is started.")
+    return found

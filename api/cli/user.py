@@ -186,10 +186,13 @@ def _command(send: Callable[[Client], Run | None], json_: bool) -> None:
 
 def _say(run: Run, hint: str = "") -> None:
     from api.cli.texts import clean  # noqa: PLC0415
+    from api.cli.watching import say_failures  # noqa: PLC0415
 
     why = f": {clean(run.waits_for.message)}" if run.waits_for else ""
-    click.echo(f"Run {clean(run.id)} of '{clean(run.name)}' is {clean(run.state)}{why}.")
-    if hint:
+    is_ = "has" if run.state == "failed" else "is"
+    click.echo(f"Run {clean(run.id)} of '{clean(run.name)}' {is_} {clean(run.state)}{why}.")
+    say_failures(run)
+    if hint and not run.ended:
         click.echo(f"Follow it: {hint}")
 
 

@@ -17,7 +17,7 @@ from api.cli.show import COLOURS, print_json
 from api.cli.texts import clean
 from api.client.events import Connection, Event, LogLine, LogLines, StepChanged
 from api.client.events import Progress as Progressed
-from api.client.models import FINAL, Step
+from api.client.models import FINAL, Run, Step
 
 #: Columns of a bar, and the width of the terminal from which on it gets them.
 BAR, NARROW_BAR, WIDE = 30, 10, 90
@@ -55,6 +55,13 @@ def log_texts(entry: LogLines) -> list[str]:
     """The lines of a step as they are printed, and how many are missing before them."""
     missing = [f"{clean(entry.step_name or entry.step)} | ... {entry.dropped} lines are missing"]
     return (missing if entry.dropped else []) + [log_text(entry, line) for line in entry.lines]
+
+
+def say_failures(run: Run) -> None:
+    """Say on stderr why steps failed, which is often in no line that they wrote."""
+    for step in run.steps:
+        if step.state == "failed":
+            click.echo(_change(step), err=True)
 
 
 def reason_text(step: Step) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
-from api.cli.problems import FAILED, Problem
+from api.cli.problems import FAILED, needs
 from api.cli.pushing import push
 from api.cli.versions import versions
 
@@ -73,7 +73,7 @@ def run(path: Path, properties: tuple[str, ...], checkpoint: Path | None, pause_
     It is checked, packed, unpacked elsewhere and started with its limits, but without a sandbox. Ctrl-c stops it, twice
     kills it. The exit code tells how it ended: 0 completed or paused, 1 failed, 130 stopped.
     """
-    _needs(("rich", "client"), ("transitions", "board"))
+    needs(("rich", "client"), ("transitions", "board"))
     from api.cli.step_run import run_here  # noqa: PLC0415
 
     sys.exit(run_here(path, properties, checkpoint, pause_after, json_=json_))
@@ -135,19 +135,3 @@ def _declared(context: click.Context) -> tuple[list[str], list[str]]:
     except Exception:  # whatever is wrong, a shell that completes is no place to say it
         return [], []
     return [each.name for each in found.properties], list(found.states)
-
-
-def _needs(*modules: tuple[str, str]) -> None:
-    """Say what to install where a command is called without the packages that it needs."""
-    from importlib import import_module  # noqa: PLC0415
-
-    missing = []
-    for module, extra in modules:
-        try:
-            import_module(module)
-        except ImportError:
-            missing.append((module, extra))
-    if missing:
-        extras = ",".join(sorted(extra for _, extra in missing))
-        message = f"{missing[0][0]} is not installed. Install what it needs: pip install 'workty[{extras}]'"
-        raise Problem(message, FAILED)

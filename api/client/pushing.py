@@ -102,15 +102,16 @@ def upgrade(rest: Rest, workflow: Workflow, step: str | None, to: str) -> list[U
         names = ", ".join(entry.name or entry.id for entry in workflow.instances) or "none"
         raise BadUse(f"Workflow '{workflow.name}' has no step '{step}'. It has {names}")
     if to != LATEST:
-        for workty_id in dict.fromkeys(entry.workty for entry in chosen):
-            _require(rest, workty_id, to)
+        for entry in {entry.workty: entry for entry in reversed(chosen)}.values():
+            _require(rest, entry, to)
     return [_upgrade(rest, workflow.id, entry, to) for entry in chosen]
 
 
-def _require(rest: Rest, workty_id: str, version: str) -> None:
-    known = [found.version for found in versions(rest, workty_id)]
+def _require(rest: Rest, instance: Instance, version: str) -> None:
+    known = [found.version for found in versions(rest, instance.workty)]
     if version not in known:
-        raise BadUse(f"Workty {workty_id} has no version '{version}'. There are {', '.join(known) or 'none'}")
+        step, there = instance.name or instance.id, ", ".join(known) or "none"
+        raise BadUse(f"The workty of step '{step}' has no version '{version}'. There are {there}")
 
 
 def _upgrade(rest: Rest, workflow_id: str, instance: Instance, to: str) -> Upgraded:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 
 from tests.acceptance.user import User
 from tests.servers.stack import ADMIN, RealStack
-from workties.helpers import helper_file
+from workties.authoring.skeleton import make
 from workties.package import pack
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -84,45 +83,26 @@ say '{"type":"state","state":"finishing","memory":{"half":true}}'
 say '{"type":"output","output":{"half":true}}'
 """
 
+PROGRAMS = {
+    "python": ("main.py", PYTHON),
+    "nodejs": ("app.js", NODEJS),
+    "java": ("Main.java", JAVA),
+    "executable": ("run.sh", SHELL),
+}
 STATES = ["preparing", "working", "working", "finishing"]
 
 
-def write_jar(directory: Path) -> None:
-    """Compile the workty with its helper library as its author would."""
-    assert shutil.which("javac"), "this test compiles Java: apt-get install default-jdk-headless"
-    source, classes = directory.parent / "java-source", directory.parent / "java-classes"
-    source.mkdir()
-    (source / "Main.java").write_text(JAVA)
-    shutil.copy(str(helper_file("java")), source)
-    subprocess.run(["javac", "-d", classes, *source.iterdir()], check=True)
-    jar = ["jar", "--create", "--file", directory / "app.jar", "--main-class", "Main", "-C", classes, "."]
-    subprocess.run(jar, check=True)
-
-
-def write_program(language: str, directory: Path) -> str:
-    """Write the workty in `language` to `directory`; its entry point."""
-    match language:
-        case "python":
-            (directory / "main.py").write_text(PYTHON)
-            return "main.py"
-        case "nodejs":
-            (directory / "app.js").write_text(NODEJS)
-            shutil.copy(str(helper_file("nodejs")), directory)
-            return "app.js"
-        case "java":
-            write_jar(directory)
-            return "app.jar"
-        case _:
-            (directory / "run").write_text(SHELL)  # without the mode of a program, as in a zip made on Windows
-            return "run"
-
-
 def upload(user: User, language: str, directory: Path) -> str:
-    """Add the workty in `language` as a template over REST; its name."""
-    name, place = f"halves-in-{language}", directory / language
-    place.mkdir()
-    entry = write_program(language, place)
-    (place / "workty.toml").write_text(f'name = "{name}"\nversion = "1"\nlanguage = "{language}"\nentry = "{entry}"\n')
+    """Add the workty in `language`, made of the skeleton of a new one, as a template over REST; its name."""
+    name = f"halves-in-{language}"
+    place = directory / name
+    make(place, language)
+    file, text = PROGRAMS[language]
+    (place / file).write_text(text)
+    if language == "java":
+        subprocess.run([place / "build.sh"], check=True)
+    elif language == "executable":
+        (place / file).chmod(0o644)  # without the mode of a program, as in a zip made on Windows
     zipped = base64.b64encode(pack(place)).decode()
     user.ask("POST", "/workties", {"name": name, "template": True, "compressedCode": zipped}, login=ADMIN)
     return name
@@ -141,8 +121,7 @@ def assert_seen_live(user: User, workflow: str, step: dict[str, Any]) -> None:
 def test_a_workty_is_the_same_in_every_language(real_stack: RealStack, new_user: NewUser, tmp_path: Path) -> None:
     real_stack.add_board("one", slots=1)
     user = new_user(real_stack.url)
-    languages = ["python", "nodejs", "java", "executable"]
-    workflow = user.workflow(*(upload(user, language, tmp_path) for language in languages))
+    workflow = user.workflow(*(upload(user, language, tmp_path) for language in PROGRAMS))
     user.run(workflow)
     last = user.until_run(workflow, "completed", "failed")
     assert user.states(workflow) == ["completed"] * 4, (last, real_stack.tails())

@@ -35,6 +35,8 @@ def test_the_commands_that_need_no_server_work_as_they_are_written(tmp_path: Pat
     assert "tea: completed" in printed
     assert 'Output: {"done": 2}' in printed
     assert "tea.zip\n" in printed
+    assert "brew: completed" in printed
+    assert "press: completed" in printed
     assert "tea: nothing is wrong" in printed
     assert "tea: paused" in printed
     assert printed.endswith('Output: {"done": 3}\n')

@@ -18,7 +18,7 @@ from workties.authoring.findings import Finding
 from workties.authoring.lines import line_of, read
 from workties.authoring.machine import Machine, in_order, machine_of
 from workties.authoring.source import find_classes, find_properties
-from workties.authoring.syntax import check_entry, parse_python
+from workties.authoring.syntax import check_entry, how_to_build, parse_python
 from workties.errors import BadPackage
 from workties.manifest import MANIFEST, MAX_MANIFEST_BYTES, Manifest
 from workties.package import PackageInfo, inspect, pack
@@ -60,7 +60,8 @@ def check(folder: Path) -> Report:
         data = pack(folder)
         package = data, inspect(data)
     except BadPackage as error:
-        return Report((*findings, _package_finding(str(error), text)), manifest)
+        hint = how_to_build(folder, manifest.entry) if not (folder / manifest.entry).exists() else ""
+        return Report((*findings, _package_finding(f"{error}{hint}", text)), manifest)
     entry = package[1].entry
     findings += check_entry(folder, entry, manifest.language)
     machine = in_order(manifest.name, manifest.states) if manifest.states else None

@@ -78,6 +78,8 @@ def _check_states(file: str, found: WorktyClass, states: tuple[str, ...]) -> Ite
         mistaken = list(_check_triggers(file, found, states))
         yield from mistaken or _check_reachable(file, found)
         yield from _check_unused(file, found, states)
+    if not found.inherits:
+        yield from _check_idle(file, found, states)
 
 
 def _check_triggers(file: str, found: WorktyClass, states: tuple[str, ...]) -> Iterator[Finding]:
@@ -89,6 +91,14 @@ def _check_triggers(file: str, found: WorktyClass, states: tuple[str, ...]) -> I
                 known = ", ".join(has) or "none"
                 text = f"on_enter_{state} returns {trigger!r}, which is no trigger of state {state!r}; it has {known}"
                 yield Finding(file, line, text)
+
+
+def _check_idle(file: str, found: WorktyClass, states: tuple[str, ...]) -> Iterator[Finding]:
+    """States in which nothing happens. The last one may be a mere name for the end."""
+    for state in states[:-1]:
+        if state not in found.handlers:
+            text = f"state {state!r} does nothing: {found.name} has no on_enter_{state}"
+            yield Finding(file, found.states_line, text, warning=True)
 
 
 def _check_unused(file: str, found: WorktyClass, states: tuple[str, ...]) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from workties.errors import WorktyError
+from workties.helpers import helper_file
 
 #: What every name in the templates is replaced in: the workty's name, and the name of its class.
 _NAME, _CLASS = "skeleton", "Skeleton"
@@ -50,6 +51,10 @@ def make(folder: Path, language: str) -> list[str]:
         target.write_text(text, "utf-8")
         if text.startswith("#!"):
             target.chmod(0o755)
+    helper = helper_file(language)
+    if helper:
+        files.append(helper)
+        (folder / helper.name).write_bytes(helper.read_bytes())
     return sorted(path.name for path in files)
 
 

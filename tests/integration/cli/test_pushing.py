@@ -72,9 +72,7 @@ def test_a_workty_is_pushed_run_pushed_again_and_upgraded(tmp_path: Path, workty
     assert same.stdout == f"Workty 'greeter' 1.0 ({first['id']}): unchanged\nsha256 {first['sha256']}\n"
 
     refused = one_line(workty("workty", "push", write("1.0", code="print()")), 1)
-    assert refused.startswith(
-        "workty: Validation Error Path `compressedCode` is not usable: workty 'greeter' has version"
-    )
+    assert refused.startswith("workty: greeter 1.0 was not pushed: workty 'greeter' has version 1.0 already")
     assert refused.endswith("raise `version` in workty.toml.")
 
     (tmp_path / "file.yml").write_text(FILE.format(name="who", more=""))
@@ -85,7 +83,8 @@ def test_a_workty_is_pushed_run_pushed_again_and_upgraded(tmp_path: Path, workty
     listed = workty("workty", "versions", "greeter").stdout.splitlines()
     assert [line.split()[0] for line in listed] == ["version", "1.1", "1.0"]
 
-    assert one_line(workty("upgrade", "greeting", "--to", "9"), 2).endswith("has no version '9'. There are 1.1, 1.0")
+    absent = one_line(workty("upgrade", "greeting", "--to", "9"), 2)
+    assert absent.endswith("step 'hi' has no version '9'. There are 1.1, 1.0")
     assert one_line(workty("upgrade", "greeting", "--step", "x"), 2).endswith("has no step 'x'. It has hi")
     assert workty("upgrade", "greeting").stdout == "hi: 1.0 -> 1.1 new: whom; gone: who\n"
     assert workty("upgrade", "greeting", "--step", "hi").stdout == "hi: stays at 1.1\n"
@@ -99,6 +98,16 @@ def test_a_workty_is_pushed_run_pushed_again_and_upgraded(tmp_path: Path, workty
     assert document(workty("workty", "push", write("1.0"), "--json"))["outcome"] == "former version"
     [described] = [found for found in document(workty("workties", "--json")) if found["name"] == "greeter"]
     assert (described["version"], described["price"], described["desc"]) == ("1.0", 150, "Greets")
+
+
+def test_a_regular_account_is_told_who_may_push(server: EmbeddedServer, command: Command, write: Write) -> None:
+    account = {"name": "tester", "email": "tester@mail.com", "password": "my-password"}
+    url = f"{server.url}/api/v1"
+    requests.post(f"{url}/accounts", json=account, auth=ADMIN, timeout=REQUEST_SECONDS).raise_for_status()
+    login = (account["email"], account["password"])
+    token = requests.post(f"{url}/tokens", json={}, auth=login, timeout=REQUEST_SECONDS).json()["token"]
+    refused = one_line(command("workty", "push", write("1.0"), WORKTY_URL=server.url, WORKTY_TOKEN=str(token)), 1)
+    assert refused == "workty: greeter 1.0 was not pushed: only admins may push workties; log in as one: workty login"
 
 
 def test_what_cannot_be_pushed_is_told_before_the_server_is_asked(tmp_path: Path, command: Command) -> None:

@@ -240,9 +240,11 @@ def test_with_json_every_event_is_a_line(workty: Workty, write: Callable[[str], 
 def test_without_following_it_says_what_was_started(workty: Workty, write: Callable[[str], str]) -> None:
     started = document(workty("run", write(LONG), "--json"))
     assert started["state"] in {"waiting", "running"}
-    again = workty("run", "long")
+    again = workty("run", write(LONG))
     assert again.returncode == 0
-    assert again.stdout.startswith(f"Run {started['id']} of 'long' is ")
+    _, under_way, run, _ = again.stdout.splitlines()
+    assert under_way == "A run of it is under way: this one goes on, and no other is started."
+    assert run.startswith(f"Run {started['id']} of 'long' is ")
     assert workty("stop", started["workflow"]).returncode == 0
     until_state(workty, "long", "stopped")
 
@@ -346,6 +348,7 @@ def test_what_a_step_writes_is_shown_while_it_runs_and_harmless(workty: Workty, 
         assert len(lines) == 1, printed
         assert lines[0].startswith(r"[b]bad\x1b[31m | ")
         assert "\x1b" not in printed
+    assert workty("logs", "broken").stderr == "[b]bad\\x1b[31m: failed: the program ended with exit code 1\n"
 
 
 def test_boards_are_for_admins(server: EmbeddedServer, workty: Workty, command: Command) -> None:

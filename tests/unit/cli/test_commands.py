@@ -44,7 +44,7 @@ def test_users_commands_need_nothing_of_server_and_board() -> None:
 def test_where_the_client_is_not_installed_it_says_how_to(arguments: list[str]) -> None:
     done = command(CLIENT, *arguments)
     assert done.returncode == 1
-    assert done.stderr == "workty: requests is not installed. Install the client: pip install 'workty[client]'\n"
+    assert done.stderr == "workty: requests is not installed. Install what it needs: pip install 'workty[client]'\n"
 
 
 def test_boards_need_nothing_of_the_client() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.workties.copying import TWO_FILES
 from workties.helpers import helper_file
 from workties.messages import Checkpoint
 from workties.protocol import LogText, OutputLine, PausedLine, ProgressLine, StateLine
@@ -112,18 +113,7 @@ def program(request: pytest.FixtureRequest) -> Path:
 
 def test_states_are_entered_in_order_with_what_is_remembered(program: Path, start: Start) -> None:
     running = start(program, files=2, rest=0)
-    output = {"listed": 2}
-    assert running.lines() == [
-        StateLine("listing", {}),
-        StateLine("copying", {"_output": output}),
-        ProgressLine(0.5, "file 0"),
-        StateLine("copying", {"copied": 1, "_output": output}),
-        ProgressLine(1.0, "file 1"),
-        StateLine("copying", {"copied": 2, "_output": output}),
-        StateLine("verifying", {"copied": 2, "_output": output}),
-        StateLine("finishing", {"copied": 2, "_output": output}),
-        OutputLine({"listed": 2, "copied": 2}),
-    ]
+    assert running.lines() == TWO_FILES
     assert running.end() == (0, "", "")
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.workties.copying import TWO_FILES
 from workties import StepFailed, Workty
 from workties.bounds import MAX_LINE, MAX_STATE_BYTES
 from workties.channel import Channel
@@ -54,18 +55,7 @@ class Copy(Workty):
 
 def test_states_are_entered_in_order_with_what_is_remembered(start: Start) -> None:
     program = start(COPY)
-    output = {"listed": 2}
-    assert program.lines() == [
-        StateLine("listing", {}),
-        StateLine("copying", {"_output": output}),
-        ProgressLine(0.5, "file 0"),
-        StateLine("copying", {"copied": 1, "_output": output}),
-        ProgressLine(1.0, "file 1"),
-        StateLine("copying", {"copied": 2, "_output": output}),
-        StateLine("verifying", {"copied": 2, "_output": output}),
-        StateLine("finishing", {"copied": 2, "_output": output}),
-        OutputLine({"listed": 2, "copied": 2}),
-    ]
+    assert program.lines() == TWO_FILES
     assert program.end() == (0, "", "")
 
 

@@ -1,30 +1,26 @@
-#!/bin/bash
-# Does some parts, one after the other. It speaks the step protocol: what it gets is in the file $WORKTY_INPUT, and what
-# it has to say are lines of JSON to the descriptor $WORKTY_EVENTS_FD. Plain output is the step's log.
-set -euo pipefail
+#!/bin/sh
+# Does some parts, one after the other, and remembers which are done. It speaks the step protocol: what it gets is in the
+# file WORKTY_INPUT, what it has to say are lines of JSON to WORKTY_EVENTS_FD. What it prints is its log.
+set -eu
 
-say() {
-    echo "$1" >&"$WORKTY_EVENTS_FD"
-}
+say() { printf '%s\n' "$1" >"/dev/fd/$WORKTY_EVENTS_FD"; }
 
-# The whole number in the input that has this name, or what is given otherwise.
-number() {
-    found=$(sed -n "s/.*\"$1\":\([0-9]*\).*/\1/p" "$WORKTY_INPUT")
-    echo "${found:-$2}"
-}
+# The whole number of this name in the input, or nothing.
+number() { sed -n "s/.*\"$1\": *\([0-9][0-9]*\).*/\1/p" "$WORKTY_INPUT"; }
 
-parts=$(number parts 3)
-count=$(number done 0)
+parts=$(number parts)
+count=$(number done) # of the memory of the checkpoint that it goes on from
 
-say '{"type": "state", "state": "preparing"}'
-echo "$parts parts to do"
-
+if [ -z "$count" ]; then
+    count=0
+    say '{"type": "state", "state": "preparing"}'
+    echo "$parts parts to do"
+fi
 while [ "$count" -lt "$parts" ]; do
-    say "{\"type\": \"state\", \"state\": \"working\", \"memory\": {\"done\": $count}}"
-    say "{\"type\": \"progress\", \"progress\": $(echo "$count $parts" | awk '{ print $1 / $2 }')}"
+    say '{"type": "state", "state": "working", "memory": {"done": '"$count"'}}'
+    say '{"type": "progress", "progress": '"$(awk "BEGIN { print $count / $parts }")"'}'
     sleep 0.5 # instead: the work on one part
     count=$((count + 1))
 done
-
-say "{\"type\": \"state\", \"state\": \"finishing\", \"memory\": {\"done\": $count}}"
-say "{\"type\": \"output\", \"output\": {\"done\": $count}}"
+say '{"type": "state", "state": "finishing", "memory": {"done": '"$count"'}}'
+say '{"type": "output", "output": {"done": '"$count"'}}'

@@ -123,6 +123,12 @@ def test_a_mistake_is_found_with_its_line(folder: Path, file: str, old: str, new
         ("main.py", 'return "again"', "return None", "main.py:9: warning: no handler returns the trigger 'again'"),
         (
             "main.py",
+            "on_enter_copying",
+            "enter_copying",
+            "main.py:6: warning: state 'copying' does nothing: Copying has no",
+        ),
+        (
+            "main.py",
             '(FIRST, "c',
             '(*first(), "c',
             "main.py:6: warning: states of Copying are not plainly written here",
@@ -177,6 +183,8 @@ def test_an_executable_must_be_one(folder: Path) -> None:
     assert found == ["main.py: is not executable: chmod +x main.py"]
     (folder / "main.py").chmod(0o755)
     assert found_in(folder) == ["main.py:1: is neither a program nor a script: begin it with a line such as #!/bin/sh"]
+    (folder / "main.py").write_bytes(b"#!/bin/sh\r\necho\r\n")
+    assert found_in(folder) == ["main.py:1: has the line ends of Windows (CR LF); save it with those of Unix (LF)"]
 
 
 def test_javascript_is_checked_by_node(folder: Path) -> None:

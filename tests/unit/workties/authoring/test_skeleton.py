@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -17,12 +19,51 @@ from workties.manifest import LANGUAGES
 def test_nothing_is_wrong_with_a_new_workty_of_any_language(tmp_path: Path, language: str) -> None:
     folder = tmp_path / "tea-timer"
     files = make(folder, language)
+    if language == "java":
+        subprocess.run([folder / "build.sh"], check=True)
+        files.append("app.jar")
     report = check(folder)
     assert report.findings == ()
     assert report.manifest is not None
     assert (report.manifest.name, report.manifest.language) == ("tea-timer", language)
     assert len(files) == report.files
-    assert "skeleton" not in "".join((folder / file).read_text().lower() for file in files)
+    assert b"skeleton" not in b"".join((folder / file).read_bytes().lower() for file in files)
+
+
+def test_a_jar_is_made_of_the_sources_of_a_new_workty_dated_alike(tmp_path: Path) -> None:
+    folder = tmp_path / "tea"
+    make(folder, "java")
+    how = "make it in this folder with a JDK: "
+    [missing] = check(folder).findings
+    assert str(missing) == f"workty.toml:4: the package has no file 'app.jar', which it says to start; {how}sh build.sh"
+    subprocess.run([folder / "build.sh"], check=True)
+    with zipfile.ZipFile(folder / "app.jar") as jar:
+        assert {info.date_time for info in jar.infolist()} == {(2000, 1, 1, 0, 0, 0)}
+    assert check(folder).findings == ()
+
+    os.utime(folder / "app.jar", (0, 0))
+    (folder / "build.sh").unlink()
+    [older] = check(folder).findings
+    assert str(older).startswith(f"app.jar: warning: is older than Main.java; {how}javac -d .classes *.java && jar ")
+
+
+@pytest.mark.parametrize(
+    ("manifest", "finding"),
+    [
+        ("Main-Class: Main\n", "app.jar: has no class Main, which it says to start"),
+        ("Created-By: hand\n", "app.jar: does not say which class to start; make it with --main-class NAME"),
+        (None, "app.jar: is no jar: File is not a zip file"),
+    ],
+)
+def test_a_jar_that_cannot_be_started_is_found(tmp_path: Path, manifest: str | None, finding: str) -> None:
+    folder = tmp_path / "tea"
+    make(folder, "java")
+    (folder / "app.jar").write_bytes(b"no jar")
+    if manifest is not None:
+        with zipfile.ZipFile(folder / "app.jar", "w") as jar:
+            jar.writestr("META-INF/MANIFEST.MF", manifest)
+            jar.writestr("Tea.class", b"")
+    assert [str(found) for found in check(folder).findings] == [finding]
 
 
 def test_there_is_a_skeleton_of_each_language() -> None:
