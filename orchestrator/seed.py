@@ -178,7 +178,7 @@ def _add_builtin(db: Db, builtin: BuiltinPackage, owner: ObjectId, now: datetime
             make_id=lambda declared: _fixed_id(f"{name}/{declared}"),
         )
         properties.begin(change)
-        if _take_over(db, present, {"package": package, "propertiesIds": change.ids}):
+        if _take_over(db, present, {"package": package, "propertiesIds": change.ids, "builtin": True}):
             properties.finish(change)
             if before.get("sha256"):
                 packages.release([before["sha256"]], now)

@@ -16,11 +16,16 @@ from workties.errors import BadWorkty, StepFailed
 
 TYPE_CHECKING = False  # as in typing, whose import every step would pay for
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from workties.sdk import Workty
 
 
 def main(arguments: list[str]) -> int:
-    """Run the file that `arguments` names, return the exit code. What its code raises is not caught here."""
+    """Run the file that `arguments` names, return the exit code.
+
+    Of the traceback of what the workty raises its own part is printed: the rest tells its author nothing.
+    """
     if len(arguments) != 1:
         sys.stderr.write("usage: python -m workties.launch ENTRY\n")
         return 2
@@ -36,7 +41,19 @@ def main(arguments: list[str]) -> int:
     except (BadWorkty, StepFailed) as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    except Exception as error:
+        shown = error.with_traceback(_own_part(error.__traceback__))
+        sys.excepthook(type(shown), shown, shown.__traceback__)
+        return 1
     return 0
+
+
+def _own_part(trace: TracebackType | None) -> TracebackType | None:
+    """A traceback from the first line on that is not of this package; all of it if every line is."""
+    library, found = os.path.dirname(__file__) + os.sep, trace  # noqa: PTH120
+    while found and found.tb_frame.f_code.co_filename.startswith(library):
+        found = found.tb_next
+    return found or trace
 
 
 def load(path: str) -> ModuleType:

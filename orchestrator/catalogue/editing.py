@@ -108,6 +108,9 @@ class CatalogueEditor:
         values = Values(body)
         values.changes(*FIELDS, required=REQUIRED)
         workty: Document | None = self._catalogue.owned(actor, workty_id)
+        if FIELD in values and workty and workty.get("builtin"):
+            # The next start of a server would take it back, under everybody who relies on it.
+            values.wrong(f"Path `{FIELD}` cannot be changed: '{workty['name']}' comes with Workty. Use another name.")
         changed = self._changes(values)
         touches_code = any(field in values for field in PARTS)
         while workty is not None:

@@ -88,7 +88,7 @@ class Purchases:
         found = {p["_id"]: p for p in self._properties.find({"_id": {"$in": template["propertiesIds"]}})}
         properties = [found[id_] | {"_id": ObjectId()} for id_ in template["propertiesIds"] if id_ in found]
         now, copy_id, payment_id = self._clock(), ObjectId(), ObjectId()
-        changed = {"_id": copy_id, "accountId": account_id, "template": False, "created": now}
+        changed = {"_id": copy_id, "accountId": account_id, "template": False, "builtin": False, "created": now}
         return {
             "_id": payment_id,
             "since": now,

@@ -56,6 +56,15 @@ def test_a_manifest_says_more_than_the_fields(world: Any) -> None:
     assert (package["language"], package["entry"], package["version"]) == ("python", "main.py", "1.2")
 
 
+def test_the_code_of_a_workty_that_comes_with_the_server_stays(world: Any) -> None:
+    path = f"/workties/{entry(world, 'workties', 'with-delay')}"
+    before = content(world)
+    (problem,) = problems(world.admin.put(path, {"compressedCode": base64_text(APP)}))
+    assert problem == "Path `compressedCode` cannot be changed: 'with-delay' comes with Workty. Use another name."
+    assert content(world) == before
+    assert world.admin.put(path, {"desc": "waits"}).status_code == 200
+
+
 def test_base64_may_have_line_breaks(world: Any) -> None:
     text = base64_text(APP)
     assert code_of(made(world, compressedCode=f"{text[:40]}\r\n{text[40:]}\n")) == APP

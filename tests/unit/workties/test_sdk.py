@@ -167,6 +167,7 @@ def test_an_exception_fails_the_program_and_shows_its_traceback(start: Start) ->
     assert code == 1
     assert "TypeError: 'str' object cannot be interpreted as an integer" in stderr
     assert "in on_enter_copying" in stderr
+    assert "sdk.py" not in stderr
 
 
 def test_a_step_that_knows_why_it_fails_says_so_in_one_line(start: Start) -> None:

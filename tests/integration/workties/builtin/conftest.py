@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.workties.builtin.site import Site
+from tests.integration.workties.builtin.site import Site
 from workties import builtin
 from workties.manifest import MANIFEST, parse_manifest
 from workties.messages import Checkpoint

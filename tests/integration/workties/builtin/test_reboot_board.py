@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.workties.builtin.loading import module_of, program_with, properties_of
+from tests.integration.workties.builtin.loading import module_of, program_with, properties_of
 from workties.builtin import builtin_packages
 from workties.messages import Checkpoint
 from workties.protocol import Line, OutputLine, PausedLine, ProgressLine, StateLine

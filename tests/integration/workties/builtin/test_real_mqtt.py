@@ -17,11 +17,11 @@ from urllib.parse import urlsplit
 import pytest
 from paho.mqtt import subscribe
 
+from tests.integration.workties.builtin.loading import FOLDER, properties_of
 from tests.servers import waiting
 from tests.servers.broker import BrokerMissing, Vhost, create_vhost, remove_vhost
 from tests.servers.ports import Ports
 from tests.servers.rabbitmq import RabbitNode
-from tests.unit.workties.builtin.loading import FOLDER, properties_of
 from workties import bounds
 
 pytestmark = pytest.mark.real

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.workties.builtin.loading import FOLDER, module_of, properties_of
+from tests.integration.workties.builtin.loading import FOLDER, module_of, properties_of
 from workties.protocol import Line, LogText
 
 Start = Callable[..., Any]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.workties.builtin.loading import FOLDER, properties_of
+from tests.integration.workties.builtin.loading import FOLDER, properties_of
 
 Start = Callable[..., Any]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.workties.builtin.site import Page, Site
+from tests.integration.workties.builtin.site import Page, Site
 from workties.messages import Checkpoint
 from workties.protocol import OutputLine, PausedLine, ProgressLine
 

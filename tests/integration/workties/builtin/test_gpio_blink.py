@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.workties.builtin.loading import FOLDER, properties_of
+from tests.integration.workties.builtin.loading import FOLDER, properties_of
 from workties.messages import Checkpoint
 from workties.protocol import Line, LogText, OutputLine, PausedLine, ProgressLine, StateLine
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.workties.builtin.site import Asked, Page, Site
+from tests.integration.workties.builtin.site import Asked, Page, Site
 from workties.messages import Checkpoint
 from workties.protocol import LogText, StateLine
 
