@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,21 +10,33 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.user import User
+from tests.servers.broker import Broker, create_vhost, remove_vhost
 from tests.servers.embedded import EmbeddedServer
+from tests.servers.mongod import Database, drop
 from tests.servers.stack import RealStack
 
 
 @pytest.fixture(params=["embedded", "real"])
 def server_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Where a fresh Workty answers: `workty up`, or api, orchestrator and two agents as processes."""
+    """Where a Workty answers: a fresh `workty up`, or the processes of `lasting_stack`."""
     if request.param == "embedded":
         with EmbeddedServer(tmp_path) as server:
             yield server.url
     else:
-        stack: RealStack = request.getfixturevalue("real_stack")
+        stack: RealStack = request.getfixturevalue("lasting_stack")
+        yield stack.url
+
+
+@pytest.fixture(scope="session")
+def lasting_stack(rabbitmq: Broker, mongod: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealStack]:
+    """api, orchestrator and two agents as processes, for tests that share them and have accounts of their own."""
+    vhost, url = create_vhost(rabbitmq), mongod.url(f"workty-test-{secrets.token_hex(6)}")
+    with RealStack(vhost, url, tmp_path_factory.mktemp("lasting")) as stack:
         for number in (1, 2):
             stack.add_board(f"board-{number}", slots=2)
-        yield stack.url
+        yield stack
+    remove_vhost(vhost)
+    drop(url)
 
 
 @pytest.fixture
