@@ -31,7 +31,7 @@ from workties.protocol import LogText, OutputLine, PausedLine, ProgressLine, Sta
 from workties.sdk import Workty
 
 #: Lines after which a workty counts as one that never ends.
-MAX_LINES = 100_000
+MAX_LINES = 20_000
 #: The board that workties in tests run on.
 BOARD = "test"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from workties.manifest import MANIFEST, Manifest, parse_manifest
@@ -18,6 +19,7 @@ class BuiltinPackage:
     info: PackageInfo
 
 
+@cache
 def builtin_packages() -> tuple[BuiltinPackage, ...]:
     """All built-in workties, by name. The same version of Workty always gives the same bytes."""
     manifests = sorted(Path(__file__).parent.glob(f"*/{MANIFEST}"))
