@@ -57,8 +57,6 @@ def furnish(world: Any) -> dict[str, dict[str, str]]:
     }
 
 
-# Threads of pymongo draw numbers of messages from the global generator; Hypothesis takes that for the strategy's.
-@pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.name.lower())
 @pytest.mark.parametrize(("path", "method"), sorted(OPERATIONS))
 def test_no_answer_is_one_that_the_reference_does_not_name(
