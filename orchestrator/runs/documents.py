@@ -36,6 +36,7 @@ from orchestrator.runs.vocabulary import (
 )
 from workties.manifest import DeclaredProperty, Recovery
 from workties.messages import Access, Checkpoint, Limits, Program, Property, encode
+from workties.policy import policy_document, policy_of
 
 Document = dict[str, Any]
 
@@ -91,6 +92,7 @@ def step_document(step: Step) -> Document:
         "limits": encode(step.limits),
         "access": encode(step.access),
         "recovery": asdict(step.recovery),
+        "policy": policy_document(step.policy),
         "labels": list(step.labels),
         "declared": [asdict(found) | {"default": json.dumps(found.default)} for found in step.declared],
         "properties": [{"id": p.id, "name": p.name, "value": json.dumps(p.value)} for p in step.properties],
@@ -102,6 +104,8 @@ def step_document(step: Step) -> Document:
         "dispatched": step.dispatched,
         "accepted": step.accepted,
         "asked": step.asked,
+        "failures": step.failures,
+        "retryAt": step.retry_at,
         "checkpoint": None if point is None else {"state": point.state, "memory": json.dumps(point.memory)},
         "checkpointed": step.checkpointed,
         "worktyState": step.workty_state,
@@ -126,6 +130,9 @@ def step_from(document: Mapping[str, Any]) -> Step:
         limits=Limits(**document["limits"]),
         access=Access(**document.get("access", {})),
         recovery=Recovery(**document.get("recovery", {})),
+        policy=policy_of(document.get("policy", {})),
+        failures=document.get("failures", 0),
+        retry_at=document.get("retryAt"),
         labels=tuple(document["labels"]),
         declared=declared_from(document.get("declared") or ()),
         properties=tuple(Property(p["id"], p["name"], json.loads(p["value"])) for p in document["properties"]),
@@ -165,6 +172,7 @@ def head_document(run: Run) -> Document:
         "ticket": run.ticket,
         "waitingSince": run.waiting_since,
         "losses": run.losses,
+        "deadline": run.deadline,
         "created": run.created,
         "started": run.started,
         "finished": run.finished,
@@ -194,6 +202,7 @@ def run_from(document: Mapping[str, Any]) -> Run:
         wanted=Wanted(document["wanted"]),
         board=_board_from(document["board"]),
         waiting_since=document["waitingSince"],
+        deadline=document.get("deadline"),
     )
 
 

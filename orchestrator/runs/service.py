@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
@@ -157,6 +157,7 @@ class RunService:
         if not steps:
             raise WorkflowEmpty(workflow["name"], str(workflow_id))
         old = before.run.steps if before is not None else ()
+        created, seconds = self._clock(), workflow.get("deadline")
         run = Run(
             id=str(ObjectId()),
             workflow=str(workflow_id),
@@ -165,7 +166,8 @@ class RunService:
             account=str(workflow["accountId"]),
             number=1 if before is None else before.run.number + 1,
             steps=steps,
-            created=self._clock(),
+            created=created,
+            deadline=None if seconds is None else created + timedelta(seconds=seconds),
             ticket=self._store.ticket(str(workflow["accountId"])),
         )
         return self._engine.start(run, frozenset(step.instance for step in old if step.state is not StepState.INITIAL))

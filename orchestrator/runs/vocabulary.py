@@ -14,6 +14,7 @@ from typing import Any
 
 from workties.manifest import DeclaredProperty, Recovery
 from workties.messages import Access, Checkpoint, Limits, Program, Property, StepEvent
+from workties.policy import Policy
 
 
 class StepState(StrEnum):
@@ -91,7 +92,8 @@ class Step:
     the next one gets, because the one before was cut short. While `dispatched` is set, that attempt is with a board.
     `seq` is the last event of it that was applied. `asked` is when the board was last told to stop or pause it.
     `former` are names that the step had before in this run; `declared` are the properties that its workty declares.
-    `workty_state` is the program's own state, `checkpointed` when `checkpoint` came.
+    `workty_state` is the program's own state, `checkpointed` when `checkpoint` came. `failures` counts attempts that
+    failed and were, or will be at `retry_at`, followed by another one.
     """
 
     instance: str
@@ -102,6 +104,7 @@ class Step:
     limits: Limits = field(default_factory=Limits)
     access: Access = field(default_factory=Access)
     recovery: Recovery = field(default_factory=Recovery)
+    policy: Policy = field(default_factory=Policy)
     labels: tuple[str, ...] = ()
     declared: tuple[DeclaredProperty, ...] = ()
     properties: tuple[Property, ...] = ()
@@ -113,6 +116,8 @@ class Step:
     dispatched: datetime | None = None
     accepted: datetime | None = None
     asked: datetime | None = None
+    failures: int = 0
+    retry_at: datetime | None = None
     checkpoint: Checkpoint | None = None
     checkpointed: datetime | None = None
     workty_state: str | None = None
@@ -143,7 +148,7 @@ class Run:
     """One run of a workflow.
 
     `seq` counts announced changes of state, `losses` counts boards and restarts that cost it an attempt. While
-    `queued`, the run waits for a slot, in the order of `ticket` and then `waiting_since`.
+    `queued`, the run waits for a slot, in the order of `ticket` and then `waiting_since`. At `deadline` it fails.
     """
 
     id: str
@@ -163,6 +168,7 @@ class Run:
     ticket: int = 0
     waiting_since: datetime | None = None
     losses: int = 0
+    deadline: datetime | None = None
     started: datetime | None = None
     finished: datetime | None = None
 

@@ -84,7 +84,7 @@ def test_all_mistakes_of_a_manifest_are_found_at_once_each_in_its_line(folder: P
         "workty.toml:1: version: expected a text of up to 64 characters",
         "workty.toml:2: language: expected one of executable, java, nodejs, python",
         "workty.toml:4: label: unknown key; known are access, description, entry, labels, language, limits, name, "
-        "offline_grace, on_interrupt, properties, resumable, states, version",
+        "offline_grace, on_interrupt, policy, properties, resumable, states, version",
         "workty.toml:10: properties[1].default: expected a value of type number",
         "workty.toml:11: properties[2].name is missing",
         "workty.toml:14: limits.cpu: expected a number",
