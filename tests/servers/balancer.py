@@ -22,6 +22,10 @@ class Balancer:
         self._thread = Thread(target=self._loop.run_forever, name="balancer", daemon=True)
         self._connections: set[asyncio.Task[None]] = set()
 
+    def add(self, port: int) -> None:
+        """A further server."""
+        self._loop.call_soon_threadsafe(self._ports.append, port)
+
     def __enter__(self) -> Balancer:
         self._thread.start()
         self._server = asyncio.run_coroutine_threadsafe(

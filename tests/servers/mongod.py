@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import shutil
@@ -69,7 +70,7 @@ class MongoServer:
 
     def start(self) -> None:
         """Start the server and return when it takes writes."""
-        port = str(self._ports.numbers[0])
+        port = str(self.port)
         command = [str(self._program), "--dbpath", "data", "--bind_ip", "127.0.0.1", "--port", port, "--nounixsocket"]
         command += ["--wiredTigerCacheSizeGB", "0.25", "--replSet", "rs0", "--oplogSize", "64", "--quiet"]
         environ = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": str(self._directory)}
@@ -93,6 +94,13 @@ class MongoServer:
         self.kill9()
         self.start()
 
+    def step_down(self, seconds: int) -> None:
+        """Have it take no writes for `seconds`, as during an election; it does again on return."""
+        with self._admin() as client:
+            with contextlib.suppress(PyMongoError):  # it may close the connection before it answers
+                client.admin.command("replSetStepDown", seconds, force=True)
+            waiting.until(lambda: self._ready(client), seconds=READY_SECONDS, what="mongod to take writes again")
+
     def stop(self) -> None:
         """End the server and remove everything of it."""
         self.kill9()
@@ -100,8 +108,13 @@ class MongoServer:
         shutil.rmtree(self._directory, ignore_errors=True)
 
     @property
+    def port(self) -> int:
+        """Where it listens, on 127.0.0.1."""
+        return self._ports.numbers[0]
+
+    @property
     def _address(self) -> str:
-        return f"127.0.0.1:{self._ports.numbers[0]}"
+        return f"127.0.0.1:{self.port}"
 
     def _admin(self) -> pymongo.MongoClient[dict[str, Any]]:
         return pymongo.MongoClient(self._address, directConnection=True, serverSelectionTimeoutMS=200)

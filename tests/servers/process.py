@@ -14,6 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests.servers.guard import children
 from tests.servers.waiting import Deadline
 
 GUARD = Path(__file__).with_name("guard.py")
@@ -92,6 +93,17 @@ class ServerProcess:
         assert self._guard.stdout is not None
         self._guard.stdout.close()
         self.exit_code = -signal.SIGKILL if self.exit_code is None else self.exit_code
+
+    def descendants(self) -> list[str]:
+        """What runs of all that came of the command, itself included: process id and command line of each."""
+        parents, found = [self._guard.pid], []
+        while parents:
+            for pid in children(parents.pop()):
+                parents.append(pid)
+                with contextlib.suppress(OSError):
+                    line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                    found.append(f"{self.name}: {pid} {line.strip()}")
+        return found
 
     def tail(self, lines: int = 30) -> str:
         """The last lines of the log."""

@@ -51,6 +51,11 @@ class RabbitNode:
         _write_files(self._directory, ["rabbitmq_management", *plugins])
         _write_config(self._directory, amqp=self._amqp, http=http, password=password, further=settings or {})
 
+    @property
+    def port(self) -> int:
+        """Where it takes AMQP, on 127.0.0.1."""
+        return self._amqp
+
     def __enter__(self) -> RabbitNode:
         self.start()
         return self

@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,9 @@ READY_SECONDS = 120
 REQUEST_SECONDS = 60
 ADMIN = ("supervisor@localhost", "not-a-secret-in-tests")
 
+#: Changes what a process is told: its name and settings give the settings that it gets.
+Route = Callable[[str, dict[str, str]], dict[str, str]]
+
 
 @dataclass(frozen=True)
 class Board:
@@ -39,22 +42,31 @@ class Board:
 
 
 class RealStack:
-    """One api and one orchestrator process, and as many agents as `add_board` is called for.
+    """One api and one orchestrator process, and as many further ones and agents as are added.
 
-    Processes are known by name: `api` (further ones `api-2`, ...), `orchestrator`, and what boards are called.
+    Processes are known by name: `api` (further ones `api-2`, ...), `orchestrator` (likewise), and what boards are
+    called.
 
     Parameters:
         vhost: the broker's virtual host for this stack.
         database_url: its database.
         directory: an empty directory for logs and the agents' state.
         settings: further settings of the server's processes, as environment variables.
+        route: has a process reach what it needs in a way of its own, e.g. through a proxy.
     """
 
     def __init__(
-        self, vhost: Vhost, database_url: str, directory: Path, settings: Mapping[str, str] | None = None
+        self,
+        vhost: Vhost,
+        database_url: str,
+        directory: Path,
+        settings: Mapping[str, str] | None = None,
+        *,
+        route: Route = lambda name, environ: environ,
     ) -> None:
         self.vhost = vhost
         self._directory = directory
+        self._route = route
         self._ports = Ports(1)
         self._more_ports: list[Ports] = []
         self.url = f"http://127.0.0.1:{self._ports.numbers[0]}"
@@ -71,6 +83,7 @@ class RealStack:
         }
         self._agents: dict[str, dict[str, str]] = {}
         self._apis = {"api": self.environ}
+        self._orchestrators = ["orchestrator"]
         self._started: list[ServerProcess] = []
         self.processes: dict[str, ServerProcess] = {}
 
@@ -103,10 +116,19 @@ class RealStack:
         """Start a further api process; its URL, which answers."""
         name, ports = f"api-{len(self._apis) + 1}", Ports(1)
         self._more_ports.append(ports)
-        self._apis[name] = {**self.environ, "WORKTY_PORT": str(ports.numbers[0]), "WORKTY_PUBLIC_URL": self.url}
+        public = self.environ.get("WORKTY_PUBLIC_URL", self.url)
+        self._apis[name] = {**self.environ, "WORKTY_PORT": str(ports.numbers[0]), "WORKTY_PUBLIC_URL": public}
         self.launch(name)
         self._until_ready(name)
         return self._url_of(name)
+
+    def add_orchestrator(self) -> str:
+        """Start a further orchestrator process, which reads events; its name."""
+        name = f"orchestrator-{len(self._orchestrators) + 1}"
+        self._orchestrators.append(name)
+        self.launch(name)
+        self._until_ready(name)
+        return name
 
     def add_board(self, name: str, *, slots: int = 1, **settings: str) -> Board:
         """Add a board with `workty board add`, start its agent, and return when it takes work.
@@ -131,9 +153,9 @@ class RealStack:
 
     def launch(self, name: str) -> None:
         """Start a process by its name, without waiting for it to be ready."""
-        kind = "agent" if name in self._agents else "api" if name in self._apis else name
-        command, environ = [WORKTY, kind], self._agents.get(name, self._apis.get(name, self.environ))
-        process = ServerProcess(command, directory=self._directory, environ=environ, name=name)
+        kind = "agent" if name in self._agents else "api" if name in self._apis else "orchestrator"
+        environ = self._route(name, self._agents.get(name, self._apis.get(name, self.environ)))
+        process = ServerProcess([WORKTY, kind], directory=self._directory, environ=environ, name=name)
         self.processes[name] = process
         self._started.append(process)
 
@@ -188,6 +210,11 @@ class RealStack:
             raise requests.HTTPError(f"{method} {path}: {answer.status_code} {answer.text}", response=answer)
         return answer.json() if answer.content else None
 
+    def left_behind(self) -> list[str]:
+        """What was started by commands that have ended since, and still runs: process id and command."""
+        ended = [process for process in self._started if not process.alive]
+        return [found for process in ended for found in process.descendants()]
+
     def tails(self) -> str:
         """The last lines of every process's log."""
         return "\n".join(f"--- {name}\n{process.tail()}" for name, process in self.processes.items())
@@ -213,4 +240,4 @@ class RealStack:
             return False
 
     def _consumes(self) -> bool:
-        return bool(self.vhost.consumers("events"))
+        return len(self.vhost.consumers("events")) >= len(self._orchestrators)
