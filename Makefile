@@ -10,7 +10,7 @@ REQUIREMENTS := pyproject.toml constraints.txt
 WORKERS := $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 2 ? 2 : n > 4 ? 4 : n)))
 
 .DEFAULT_GOAL := help
-.PHONY: help venv install lint types test test-unit demo up bench-smoke bench-rest bench-live bench-start states lock clean
+.PHONY: help venv install lint types test test-unit chaos demo up bench-smoke bench-rest bench-live bench-start states lock clean
 
 help:  ## This list
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -34,6 +34,10 @@ test: install  ## All tests; installs RabbitMQ, mongod's library, NodeJS and Jav
 
 test-unit: install  ## Only the tests that need no server
 	$(BIN)/pytest -n $(WORKERS) tests/unit $(ARGS)
+
+chaos: install  ## Ten minutes of faults on the whole stack; prints its seed (docs/chaos.md)
+	./tests/setup.sh servers
+	WORKTY_CHAOS_SECONDS=$${WORKTY_CHAOS_SECONDS:-600} $(BIN)/pytest -s tests/chaos $(ARGS)
 
 demo: $(VENV)/demo.stamp  ## Runs a workflow on simulated boards, with nothing else installed
 	$(BIN)/workty demo $(ARGS)

@@ -22,9 +22,10 @@ RETRY_SECONDS = 0.5
 
 @dataclass
 class _Followed:
-    """A workflow that is followed: its run, and its changes by number."""
+    """A workflow that is followed: its run, its changes by number, and how many a snapshot told of."""
 
     run: str | None = None
+    told: int = 0
     changes: dict[int, Change] = field(default_factory=dict)
     asked: float | None = None
     heard: float = field(default_factory=monotonic)
@@ -149,13 +150,21 @@ class Ear:
                 self._hear_answer(self._followed[questions.pop(message.number or 0)], message.payload)
             elif message.event == "sv.workflow.changed":
                 self._hear_change(message.payload)
+            elif message.event == "sv.workflow.snapshot":
+                self._hear_snapshot(message.payload)
             elif message.event == "unauthorized":
                 self.wrong.append(f"account {self._account} was told {message.payload}")
             self._news.notify_all()
 
     def _hear_answer(self, followed: _Followed, answer: Any) -> None:
         followed.asked, followed.heard = None, monotonic()
-        followed.following = not (answer or {}).get("err")
+        followed.following = not (answer or {}).get("err") and followed.known >= followed.told
+
+    def _hear_snapshot(self, payload: Any) -> None:
+        """Where a run is that had no id when it was asked about; what came before is asked for then."""
+        followed, run = self._followed.get(payload["workflow"]["id"]), payload["run"]
+        if followed is not None and run is not None:
+            followed.run, followed.told = run["id"], run["seq"]
 
     def _hear_change(self, payload: Any) -> None:
         workflow = payload.get("workflow") or {}

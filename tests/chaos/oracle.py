@@ -14,7 +14,7 @@ from tests.chaos.records import FINAL, Asked, Change, RunRecord, StepRecord
 
 #: What may follow each state of a step (live API contract, section 5).
 LEGAL: Mapping[str, frozenset[str]] = {
-    "initial": frozenset({"waiting", "stopped"}),
+    "initial": frozenset({"waiting"}),
     "waiting": frozenset({"running", "failed", "paused", "stopped"}),
     "running": frozenset({"completed", "failed", "waiting", "paused", "stopped"}),
     "paused": frozenset({"waiting", "stopped"}),

@@ -41,6 +41,10 @@ class Diary:
     def __init__(self) -> None:
         self._begun = time.monotonic()
 
+    def begin(self) -> None:
+        """Time counts from now."""
+        self._begun = time.monotonic()
+
     def say(self, line: str) -> None:
         print(f"{time.monotonic() - self._begun:7.1f} s  {line}", flush=True)
 
@@ -77,6 +81,7 @@ def test_a_storm_costs_time_and_nothing_else(stack: ChaosStack, diary: Diary, sh
     planned = plans(Random(f"{seed} runs"), runs, seconds)
     with Workload(stack, shared_folder, planned) as workload:
         time.sleep(5)  # a quorum queue declared less than 2 s before its broker is killed may be lost
+        diary.begin()
         workload.start()
         struck = strike_all(schedule(seed, faults(stack), seconds), diary.say)
         diary.say("the storm is over")

@@ -33,7 +33,7 @@ THREADS = 48
 WEIGHTS = (5, 5, 5, 5, 3, 3, 1)
 PAUSED, STOPPED = 0.06, 0.03
 #: Seconds that a step rests at the longest, and for which a pause is waited before the run is told to go on.
-LONGEST_REST, PAUSE_SECONDS = 1.5, 15.0
+LONGEST_REST, PAUSE_SECONDS = 2.0, 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def plans(random: Random, runs: int, seconds: float) -> list[Plan]:
 
 def _plan(random: Random, at: float) -> Plan:
     names = random.choices([kind.name for kind in KINDS], WEIGHTS, k=STEPS)
-    rests = [round(random.uniform(0, LONGEST_REST), 2) if random.random() < 0.4 else 0.0 for _ in names]
+    rests = [round(random.uniform(0, LONGEST_REST), 2) if random.random() < 0.6 else 0.0 for _ in names]
     drawn = random.random()
     command = "pause" if drawn < PAUSED else "stop" if drawn < PAUSED + STOPPED else ""
     return Plan(at, random.randrange(ACCOUNTS), tuple(zip(names, rests, strict=True)), command, random.uniform(0, 4))
