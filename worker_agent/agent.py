@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from types import FrameType
@@ -20,6 +21,7 @@ from worker_agent.intake import Intake
 from worker_agent.settings import AgentSettings
 from worker_agent.stopping import StopSignal
 from worker_agent.warm import WarmStart
+from workties.process_log import log_to
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +86,7 @@ class Agent:
 
 def serve(settings: AgentSettings) -> int:
     """Run a real board until SIGTERM or SIGINT. Returns an exit code. For the main thread of a process."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    log_to(sys.stderr, "INFO", settings.log_format, board=settings.board_id)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.ERROR)
     try:

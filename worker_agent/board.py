@@ -16,11 +16,12 @@ from worker_agent.isolation import Isolation
 from worker_agent.journal import Journal
 from worker_agent.packages import Packages
 from worker_agent.publisher import Publisher
-from worker_agent.records import Key, Taken, key_of
+from worker_agent.records import Key, Taken, ids_of, key_of
 from worker_agent.runner import Runner
 from worker_agent.settings import AgentSettings
 from worker_agent.warm import WarmStart
 from workties.messages import Assignment, Control, Heartbeat, Reason
+from workties.process_log import about
 
 logger = logging.getLogger(__name__)
 
@@ -94,13 +95,16 @@ class Board:
 
     def take(self, assignment: Assignment) -> None:
         """Take charge of an attempt, or refuse it; either is answered."""
-        key = key_of(assignment)
+        with about(board=self.id, **ids_of(key_of(assignment))):
+            self._take(assignment)
+
+    def _take(self, assignment: Assignment) -> None:
         taken = self._journal.take(
             assignment, refusal=self._refusal(assignment), capacity=CAPACITY * self._settings.slots
         )
-        logger.info("%s: assigned (%s)", key, taken.value)
+        logger.info("Assigned (%s)", taken.value)
         if taken is Taken.NEW:
-            self._runner.supersede(key)
+            self._runner.supersede(key_of(assignment))
             self._runner.fill()
 
     def refuse(self, key: Key, reason: Reason) -> None:
@@ -109,7 +113,8 @@ class Board:
 
     def follow(self, message: Control) -> None:
         """Carry out a stop, pause or forget."""
-        control.follow(message, self._runner)
+        with about(board=self.id, **ids_of(key_of(message))):
+            control.follow(message, self._runner)
 
     def _refusal(self, assignment: Assignment) -> Reason | None:
         language = assignment.workty.language

@@ -44,7 +44,7 @@ def serve_api(environ: Mapping[str, str], threads: int) -> int:
     settings = load(environ, required=BOTH_URLS)
     tls = certificate(settings)
     listener = listen(settings.host, settings.port)
-    log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level, settings.log_format)
     database = prepared_database(settings)
     seeded = seed(database, settings.admin_email, settings.admin_password, utc_now())
     if seeded.generated_password is not None:
@@ -121,7 +121,7 @@ def services_over(  # noqa: PLR0917 - the parts of a process
 def serve_orchestrator(environ: Mapping[str, str]) -> int:
     """Run the orchestrator until SIGTERM; returns an exit code."""
     settings = load(environ, required=BOTH_URLS)
-    log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level, settings.log_format)
     stopping = stop_on_signals()
     database = prepared_database(settings)
     app = broker.server_app(str(settings.amqp_url))

@@ -34,6 +34,7 @@ from orchestrator.runs.vocabulary import (
 )
 from workties import messages
 from workties.errors import BadProperties
+from workties.process_log import about
 
 log = logging.getLogger(__name__)
 
@@ -99,9 +100,11 @@ class Effects:
         """Carry out one effect of `run`. Raises `Unavailable` when broker or database are away."""
         match effect:
             case Dispatch():
-                self._dispatch(run, effect)
+                with about(board=effect.board, step=effect.instance, attempt=effect.attempt):
+                    self._dispatch(run, effect)
             case Instruct():
-                self.instruct(run.id, effect)
+                with about(board=effect.board, step=effect.instance, attempt=effect.attempt):
+                    self.instruct(run.id, effect)
             case Announce() | TellState():
                 self._tell(run, effect)
             case ReleaseSlot(board):
@@ -155,7 +158,7 @@ class Effects:
         try:
             properties = assigned_properties(run)
         except BadProperties as error:  # nobody decides to send such a step
-            log.error("run %s: step %s is not sent: %s", run.id, step.instance, error)
+            log.error("The step is not sent: %s", error)
             return
         self._boards.assign(
             messages.Assignment(

@@ -28,6 +28,7 @@ from orchestrator.runs.vocabulary import (
     Wanted,
 )
 from workties.messages import ActiveAttempt
+from workties.process_log import about
 
 log = logging.getLogger(__name__)
 
@@ -178,7 +179,8 @@ class Reconciler:
             run = runs.get(lease.run)
             used = run is not None and run.board is not None and run.board.id == board.id
             if not used and now - lease.at >= self._timing.lease:
-                log.info("board %s: the lease of run %s is used by nobody and freed", board.id, lease.run)
+                with about(board=board.id, run=lease.run):
+                    log.info("The lease is used by nobody and freed")
                 self._slots.release(board.id, lease.run)
         if not board.connected or board.last_seen is None:
             return
