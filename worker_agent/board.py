@@ -22,6 +22,7 @@ from worker_agent.settings import AgentSettings
 from worker_agent.warm import WarmStart
 from workties.messages import Assignment, Control, Heartbeat, Reason
 from workties.process_log import about
+from workties.tracing import NO_TRACING, Tracing
 
 logger = logging.getLogger(__name__)
 
@@ -38,13 +39,20 @@ class Board:
         settings: whose board.
         runtimes: program that runs a language, by language.
         warm: forks the processes of steps; may be shared by boards.
+        tracing: records attempts.
 
     Raises:
         StateDirInUse: another agent runs this board.
         NotIsolated: steps cannot run as the settings say.
     """
 
-    def __init__(self, settings: AgentSettings, runtimes: Mapping[str, str], warm: WarmStart) -> None:
+    def __init__(
+        self,
+        settings: AgentSettings,
+        runtimes: Mapping[str, str],
+        warm: WarmStart,
+        tracing: Tracing = NO_TRACING,
+    ) -> None:
         self.id = settings.board_id
         self._settings, self._runtimes = settings, runtimes
         settings.state_dir.mkdir(parents=True, exist_ok=True)
@@ -71,6 +79,7 @@ class Board:
             isolation=self._isolation,
             runtimes=runtimes,
             now=_now,
+            tracing=tracing,
         )
 
     def start(self) -> None:

@@ -30,11 +30,13 @@ from worker_agent.publisher import Publisher
 from worker_agent.records import Key, ids_of, key_of
 from worker_agent.reporter import Reporter
 from worker_agent.room import Room
+from worker_agent.state_spans import StateSpans
 from worker_agent.supervise import Supervisor
 from workties.errors import BadPackage
 from workties.messages import Assignment, Interrupted, Reason
 from workties.process_log import about
 from workties.protocol import step_input
+from workties.tracing import NO_TRACING, Tracing
 
 T = TypeVar("T")
 
@@ -53,6 +55,7 @@ class Runner:
         isolation: what its steps may do; starts them.
         runtimes: program that runs a language, by language.
         now: the time as ISO 8601 text.
+        tracing: records attempts and the states in which their programs are.
     """
 
     def __init__(
@@ -66,7 +69,9 @@ class Runner:
         isolation: Isolation,
         runtimes: Mapping[str, str],
         now: Callable[[], str],
+        tracing: Tracing = NO_TRACING,
     ) -> None:
+        self._tracing = tracing
         self._directory, self._slots, self._journal, self._publisher = directory, slots, journal, publisher
         self._packages, self._isolation, self._runtimes, self._now = packages, isolation, runtimes, now
         self._free = list(range(slots))
@@ -145,7 +150,8 @@ class Runner:
     # --- one attempt, in a thread of its own
 
     def _work(self, assignment: Assignment, orders: Orders, slot: int) -> None:
-        with about(board=assignment.board, **ids_of(key_of(assignment))):
+        ids = {"board": assignment.board, **ids_of(key_of(assignment))}
+        with about(**ids), self._tracing.span("attempt", assignment.trace, workty=assignment.workty.name, **ids):
             self._work_on(assignment, orders, slot)
 
     def _work_on(self, assignment: Assignment, orders: Orders, slot: int) -> None:
@@ -166,8 +172,10 @@ class Runner:
             self.fill()
 
     def _perform(self, assignment: Assignment, orders: Orders, slot: int) -> None:
-        reporter = Reporter(key_of(assignment), self._journal, self._publisher, self._now)
+        states = StateSpans(self._tracing)
+        reporter = Reporter(key_of(assignment), self._journal, self._publisher, self._now, states=states)
         tell = self._attempt(assignment, orders, reporter, slot)
+        states.end()
         self._written(tell)
 
     def _attempt(self, assignment: Assignment, orders: Orders, reporter: Reporter, slot: int) -> Callable[[], object]:

@@ -79,3 +79,13 @@ class IllegalTrigger(BadWorkty):
         super().__init__(f"{workty}: state {state!r} has no trigger {trigger!r}; it has {known}. See `transitions`.")
         self.state = state
         self.trigger = trigger
+
+
+class TracingMissing(WorktyError):
+    """Traces are asked for, and a module that they need is not installed."""
+
+    def __init__(self, module: str) -> None:
+        super().__init__(
+            f"OTEL_EXPORTER_OTLP_ENDPOINT asks for traces, and {module} is not installed. Install it: "
+            "pip install 'workty[tracing]'; or unset the variable"
+        )

@@ -173,6 +173,7 @@ def head_document(run: Run) -> Document:
         "waitingSince": run.waiting_since,
         "losses": run.losses,
         "deadline": run.deadline,
+        "trace": run.trace,
         "created": run.created,
         "started": run.started,
         "finished": run.finished,
@@ -203,6 +204,7 @@ def run_from(document: Mapping[str, Any]) -> Run:
         board=_board_from(document["board"]),
         waiting_since=document["waitingSince"],
         deadline=document.get("deadline"),
+        trace=document.get("trace"),
     )
 
 

@@ -18,6 +18,7 @@ from orchestrator.runs.store import RunStore, Stored
 from orchestrator.runs.vocabulary import Decision, Instruct, Run, RunEvent
 from workties.messages import StepEvent
 from workties.process_log import about
+from workties.tracing import NO_TRACING, Tracing
 
 log = logging.getLogger(__name__)
 
@@ -33,11 +34,19 @@ class Engine:
         effects: carries effects out.
         clock: the moment, UTC.
         new_token: makes a unique name for each time this process drains an outbox.
+        tracing: records what is decided.
     """
 
     def __init__(
-        self, store: RunStore, effects: Effects, clock: Callable[[], datetime], new_token: Callable[[], str]
+        self,
+        store: RunStore,
+        effects: Effects,
+        clock: Callable[[], datetime],
+        new_token: Callable[[], str],
+        *,
+        tracing: Tracing = NO_TRACING,
     ) -> None:
+        self._tracing = tracing
         self._store = store
         self._effects = effects
         self._clock = clock
@@ -70,13 +79,11 @@ class Engine:
                 if stored is None:
                     self._forget_all(run_id, events)
                     return None
-                decision = _fold(stored.run, events, self._clock())
-                if decision.run == stored.run and not decision.effects:
-                    return stored.run
-                token = self._new_token()
-                saved = self._store.save(stored, decision, token, self._clock())
-                if saved is not None:
-                    return self._after(saved, decision, token)
+                names = ", ".join(type(event).__name__ for event in events)
+                with self._tracing.span("decide", stored.run.trace, run=run_id, events=names):
+                    run = self._decide(stored, events)
+                if run is not None:
+                    return run
             raise Contended(run_id)
 
     def recover(self) -> int:
@@ -90,6 +97,15 @@ class Engine:
                     self._drain(stored, token)
                 done += 1
         return done
+
+    def _decide(self, stored: Stored, events: Sequence[RunEvent]) -> Run | None:
+        """The run after the events; None if somebody else wrote meanwhile."""
+        decision = _fold(stored.run, events, self._clock())
+        if decision.run == stored.run and not decision.effects:
+            return stored.run
+        token = self._new_token()
+        saved = self._store.save(stored, decision, token, self._clock())
+        return None if saved is None else self._after(saved, decision, token)
 
     def _after(self, saved: Stored, decision: Decision, token: str) -> Run:
         run = self._drain(saved, token) if saved.outbox and saved.drainer == token else saved.run

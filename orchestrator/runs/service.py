@@ -30,6 +30,7 @@ from orchestrator.runs.vocabulary import (
     StopWanted,
 )
 from workties.messages import Property
+from workties.tracing import NO_TRACING, Tracing
 
 
 class RunService:
@@ -41,6 +42,7 @@ class RunService:
         engine: applies commands.
         snapshots: reads the steps of a workflow.
         clock: the moment, UTC.
+        tracing: knows the trace that a new run becomes part of.
     """
 
     def __init__(
@@ -50,7 +52,10 @@ class RunService:
         engine: Engine,
         snapshots: Snapshots,
         clock: Callable[[], datetime],
+        *,
+        tracing: Tracing = NO_TRACING,
     ) -> None:
+        self._tracing = tracing
         self._workflows = database["workflows"]
         self._store = store
         self._engine = engine
@@ -169,5 +174,6 @@ class RunService:
             created=created,
             deadline=None if seconds is None else created + timedelta(seconds=seconds),
             ticket=self._store.ticket(str(workflow["accountId"])),
+            trace=self._tracing.here(),
         )
         return self._engine.start(run, frozenset(step.instance for step in old if step.state is not StepState.INITIAL))

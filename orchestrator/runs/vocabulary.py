@@ -149,6 +149,7 @@ class Run:
 
     `seq` counts announced changes of state, `losses` counts boards and restarts that cost it an attempt. While
     `queued`, the run waits for a slot, in the order of `ticket` and then `waiting_since`. At `deadline` it fails.
+    `trace` is the trace of the request that began it (`workties.tracing`).
     """
 
     id: str
@@ -169,6 +170,7 @@ class Run:
     waiting_since: datetime | None = None
     losses: int = 0
     deadline: datetime | None = None
+    trace: str | None = None
     started: datetime | None = None
     finished: datetime | None = None
 

@@ -1,3 +1,5 @@
+"""What a process writes to its log, and for whom."""
+
 from __future__ import annotations
 
 import io
