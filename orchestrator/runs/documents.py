@@ -166,6 +166,7 @@ def head_document(run: Run) -> Document:
         "wanted": run.wanted.value,
         "seq": run.seq,
         "current": run.current,
+        "failed": run.failed,
         "board": _board_document(run.board),
         "need": {"languages": sorted(run.languages), "labels": sorted(run.labels)},
         "queued": run.queued,
@@ -173,6 +174,8 @@ def head_document(run: Run) -> Document:
         "waitingSince": run.waiting_since,
         "losses": run.losses,
         "deadline": run.deadline,
+        "due": run.due,
+        "timed": run.due is not None,
         "created": run.created,
         "started": run.started,
         "finished": run.finished,
@@ -203,6 +206,7 @@ def run_from(document: Mapping[str, Any]) -> Run:
         board=_board_from(document["board"]),
         waiting_since=document["waitingSince"],
         deadline=document.get("deadline"),
+        failed=document.get("failed"),
     )
 
 
