@@ -163,6 +163,13 @@ def test_the_history_is_read_in_order_of_an_index(world: World, query: dict[str,
     assert "'SORT'" not in str(plan)
 
 
+def test_runs_whose_timers_are_due_are_found_by_an_index(world: World) -> None:
+    query = {"timed": True, "due": {"$lte": world.clock()}}
+    plan = world.db["runs"].find(query, {"_id": 1}, sort=[("due", 1)]).explain()["queryPlanner"]["winningPlan"]
+    assert "timers" in str(plan)
+    assert "'SORT'" not in str(plan)
+
+
 def test_metrics_tell_how_many_steps_ended(world: World) -> None:
     board = BoardRef(str(ObjectId()), "kitchen")
     run = running(world, str(administrator(world).id), board)

@@ -105,7 +105,10 @@ def test_a_board_that_does_not_confirm_is_asked_again(world: World) -> None:
 
 
 def test_a_run_whose_last_step_completes_meanwhile_is_completed(world: World) -> None:
-    board, workflow = overran(world, {})
+    board, workflow = overran(world, {}, kinds=())
+    world.say(board, world.key(workflow), m.StateReported, state="running")
+    world.deliver_all()
+    assert (world.run(workflow).state, reason(world, workflow).code) == (RunState.STOPPING, "deadline")
     world.say(board, world.key(workflow), m.Completed)
     world.deliver_all()
     assert world.run(workflow).state is RunState.COMPLETED

@@ -197,10 +197,12 @@ def test_a_failure_while_a_stop_is_asked_for_is_not_tried_again(world: World) ->
     assert (world.states(workflow), board.assignments) == (["failed"], [])
 
 
-def test_a_timer_that_is_not_due_any_more_changes_nothing(world: World) -> None:
+def test_a_timer_changes_nothing_before_its_time_and_after_it_was_heeded(world: World) -> None:
     board = world.board()
     workflow = begun(world, board, retries=1, backoff=10)
     fail(world, board, workflow)
+    world.core.engine.handle(world.run(workflow).id, [TimerDue()])
+    assert (board.assignments, world.run(workflow).queued) == ([], False)
     world.now += timedelta(seconds=10)
     assert world.store.due(world.now) == [world.run(workflow).id]
     for _ in range(3):
@@ -251,5 +253,5 @@ def test_a_retry_after_a_lost_board_goes_to_another_one(world: World) -> None:
     world.sweep(11)
     second = world.board(slots=1)
     world.sweep(5)
-    assert first.assignments == []
+    assert (first.assignments, world.core.boards.all()[0].leases) == ([], ())
     assert [sent.run for sent in second.assignments] == [world.run(workflow).id]
