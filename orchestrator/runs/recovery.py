@@ -104,7 +104,7 @@ def lost(turn: Turn, reason: StepReason, then: Then) -> None:
     if turn.run.losses >= MOST_LOSSES and turn.run.wanted is Wanted.RUN:
         why = f"{MOST_LOSSES} attempts in this run were lost with their boards. Last: {reason.message}"
         course.failed(turn, StepReason("board-lost", why), here=then is Then.HERE)
-        if not turn.run.state.final:
+        if not turn.run.state.final:  # its policy has it go on, so that as many may be lost again
             turn.change_run(losses=0)
     else:
         _cut_short(turn, reason, then)

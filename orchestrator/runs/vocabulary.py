@@ -158,10 +158,9 @@ class Step:
 class Run:
     """One run of a workflow.
 
-    `seq` counts announced changes of state, `losses` counts boards and restarts that cost it an attempt; it begins
-    anew when they made a step fail and the run went on. While `queued`, the run waits for a slot, in the order of
-    `ticket` and then `waiting_since`. At `deadline` it fails. `failed` is the index of the step for which it fails:
-    once that is known, only steps that clean up may follow.
+    `failed` is the index of the step for which it fails: once that is known, only steps that clean up may follow.
+    `seq` counts announced changes of state, `losses` counts boards and restarts that cost it an attempt. While
+    `queued`, the run waits for a slot, in the order of `ticket` and then `waiting_since`. At `deadline` it fails.
     """
 
     id: str
