@@ -38,7 +38,7 @@ class Policy:
         exit_codes: exit codes that count where `exit` does; none means all.
         backoff: seconds from the first failure to the next attempt; each further one waits `backoff_factor` times as
             long as the one before.
-        backoff_most: longest wait, seconds.
+        backoff_most: longest wait, seconds, before jitter.
         jitter: by which part of itself a wait may be shorter or longer, 0 to 1, so that steps which failed together do
             not come back together.
         on_failure: what follows when no attempt is left: `fail` ends the run, `skip` goes on with the next step,

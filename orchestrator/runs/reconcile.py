@@ -25,6 +25,7 @@ from orchestrator.runs.vocabulary import (
     Instruct,
     Run,
     RunEvent,
+    TimerDue,
     Wanted,
 )
 from workties.messages import ActiveAttempt
@@ -138,6 +139,8 @@ class Reconciler:
                 the broker now, so that no board is judged.
         """
         self._engine.recover()
+        for run_id in self._runs.due(self._clock()):
+            self._engine.handle(run_id, [TimerDue()])
         # Runs first: a lease is taken before its run holds it, so every run read here finds its lease below.
         runs = {run.id: run for run in self._runs.holding()}
         boards = {board.id: board for board in self._boards.all()}

@@ -67,7 +67,7 @@ class RunService:
 
         Raises:
             NotFound: there is no such workflow.
-            WorkflowEmpty: it has no instances.
+            WorkflowEmpty: it has no instances, or none that does more than clean up.
             StateForbids: its run is being stopped.
         """
         for _ in range(TRIES):
@@ -122,8 +122,7 @@ class RunService:
         latest = self._store.latest(str(workflow_id))
         if latest is None or latest.run.state.final:
             return False
-        waiting = {step.instance for step in latest.run.steps if step.state is not StepState.COMPLETED}
-        return str(instance_id) in waiting
+        return str(instance_id) in {step.instance for step in latest.run.steps if not step.state.final}
 
     def properties_changed(
         self, workflow_id: ObjectId, instance_id: ObjectId, properties: Sequence[Mapping[str, Any]]
@@ -159,8 +158,8 @@ class RunService:
         if workflow is None:
             raise NotFound("workflow")
         steps = self._snapshots.steps(workflow["worktiesInstancesIds"])
-        if not steps:
-            raise WorkflowEmpty(workflow["name"], str(workflow_id))
+        if all(step.policy.cleanup for step in steps):
+            raise WorkflowEmpty(workflow["name"], str(workflow_id), cleans_up=bool(steps))
         old = before.run.steps if before is not None else ()
         created, seconds = self._clock(), workflow.get("deadline")
         run = Run(
