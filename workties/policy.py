@@ -73,7 +73,7 @@ def parse_policy(body: Body, spell: Callable[[str], str] = lambda name: name) ->
     names = {spell(found.name): found.name for found in fields(Policy)}
     for key in body:
         if key not in names:
-            raise BadMessage(f"{key}: unknown key; known are " + ", ".join(sorted(names)))
+            raise BadMessage(f"{key[:64]}: unknown key; known are " + ", ".join(sorted(names)))
     return {name: _CHECKS[name](body, key) for key, name in names.items() if key in body}
 
 
