@@ -130,7 +130,7 @@ class InstanceService:
         key = self._in(workflow, instance_id)["_id"]
         if position.given:
             position.place(workflow["worktiesInstancesIds"])
-        changed = {"name": values.text("name")} if "name" in values else {}
+        changed: dict[str, Any] = {"name": values.text("name")} if "name" in values else {}
         changed |= {"desc": values.text("desc", limit=TEXT_LIMIT)} if "desc" in values else {}
         changed |= {"policy": wanted_policy(values)} if "policy" in values else {}
         version = values.text("version", limit=VERSION_LIMIT)
