@@ -96,6 +96,8 @@ def policy_view(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _codes(body: Body, key: str) -> tuple[str, ...]:
+    if body[key] is None:
+        raise checks.wrong(key, f"a list of up to {len(RETRIED)} texts", None)
     found = checks.texts(body, key, limit=len(RETRIED))
     for code in found:
         checks.choice({key: code}, key, RETRIED)
