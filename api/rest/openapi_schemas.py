@@ -16,7 +16,7 @@ from orchestrator.catalogue.versions import VERSION
 from orchestrator.payments.service import PAYMENT
 from orchestrator.runs.history import LOG_MESSAGE, RUN, RUN_WITH_STEPS
 from orchestrator.selection import Entity, Kind
-from orchestrator.workflows.failing import MAX_DEADLINE, MIN_DEADLINE
+from orchestrator.workflows.policies import MAX_DEADLINE, MIN_DEADLINE
 from orchestrator.workflows.reading import INSTANCE, WORKFLOW
 from workties import policy as policies
 

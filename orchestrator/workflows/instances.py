@@ -18,7 +18,7 @@ from orchestrator.errors import NotFound, NothingToUpdate, OrchestratorError, St
 from orchestrator.live import NOBODY, Audience, EntityKind
 from orchestrator.selection import EVERYTHING, Record, Selection, View
 from orchestrator.values import TEXT_LIMIT, Values, object_id
-from orchestrator.workflows.failing import wanted_policy
+from orchestrator.workflows.policies import wanted_policy
 from orchestrator.workflows.positions import POSITION, Position
 from orchestrator.workflows.reading import Document, Reader
 from orchestrator.workflows.removal import Removal

@@ -19,7 +19,7 @@ from orchestrator.errors import NotFound
 from orchestrator.references import embed, from_collection
 from orchestrator.selection import EVERYTHING, Entity, Kind, Record, Selection, View
 from orchestrator.values import object_id
-from orchestrator.workflows.failing import shown_policy
+from orchestrator.workflows.policies import shown_policy
 from orchestrator.workflows.runs import Runs
 
 WORKFLOW: Entity = {

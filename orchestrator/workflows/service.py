@@ -18,7 +18,7 @@ from orchestrator.live import NOBODY, Audience, EntityKind
 from orchestrator.runs.vocabulary import Run
 from orchestrator.selection import EVERYTHING, Record, Selection, View
 from orchestrator.values import TEXT_LIMIT, Values, object_id
-from orchestrator.workflows.failing import wanted_deadline
+from orchestrator.workflows.policies import wanted_deadline
 from orchestrator.workflows.reading import WORKFLOW, Document, Reader
 from orchestrator.workflows.removal import Removal
 from orchestrator.workflows.runs import Runs
