@@ -1,3 +1,5 @@
+"""What a manifest and an instance may say of failures, and which of them counts."""
+
 from __future__ import annotations
 
 from typing import Any
