@@ -34,6 +34,8 @@ from orchestrator.runs.vocabulary import (
 )
 from workties import messages
 from workties.errors import BadProperties
+from workties.process_log import about
+from workties.tracing import NO_TRACING, Tracing
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +78,7 @@ class Effects:
         audience: live clients.
         links: makes a signed, short-lived link for a stored package.
         clock: the moment, UTC.
+        tracing: records what is sent to boards.
     """
 
     def __init__(
@@ -87,7 +90,9 @@ class Effects:
         audience: Audience,
         links: Links,
         clock: Callable[[], datetime],
+        tracing: Tracing = NO_TRACING,
     ) -> None:
+        self._tracing = tracing
         self._workflows = database["workflows"]
         self._boards = boards
         self._slots = slots
@@ -99,9 +104,12 @@ class Effects:
         """Carry out one effect of `run`. Raises `Unavailable` when broker or database are away."""
         match effect:
             case Dispatch():
-                self._dispatch(run, effect)
+                ids = {"board": effect.board, "step": effect.instance, "attempt": effect.attempt}
+                with about(**ids), self._tracing.span("dispatch", run.trace, run=run.id, **ids):
+                    self._dispatch(run, effect)
             case Instruct():
-                self.instruct(run.id, effect)
+                with about(board=effect.board, step=effect.instance, attempt=effect.attempt):
+                    self.instruct(run.id, effect)
             case Announce() | TellState():
                 self._tell(run, effect)
             case ReleaseSlot(board):
@@ -155,7 +163,7 @@ class Effects:
         try:
             properties = assigned_properties(run)
         except BadProperties as error:  # nobody decides to send such a step
-            log.error("run %s: step %s is not sent: %s", run.id, step.instance, error)
+            log.error("The step is not sent: %s", error)
             return
         self._boards.assign(
             messages.Assignment(
@@ -173,6 +181,7 @@ class Effects:
                 checkpoint=step.checkpoint if step.recovery.resumable else None,
                 limits=step.limits,
                 access=step.access,
+                trace=self._tracing.here() or run.trace,
             )
         )
 
