@@ -8,7 +8,15 @@ from typing import Any
 
 from pymongo import ASCENDING, IndexModel, MongoClient
 from pymongo.database import Database
-from pymongo.errors import ConnectionFailure, ExecutionTimeout, WaitQueueTimeoutError, WTimeoutError
+from pymongo.errors import (
+    BulkWriteError,
+    ConnectionFailure,
+    ExecutionTimeout,
+    OperationFailure,
+    PyMongoError,
+    WaitQueueTimeoutError,
+    WTimeoutError,
+)
 
 from orchestrator.errors import Unavailable
 
@@ -16,15 +24,18 @@ Document = dict[str, Any]
 #: Indexes by collection.
 Indexes = Mapping[str, Sequence[IndexModel]]
 
-#: Errors that say nothing about the request, only that the database cannot answer now.
+#: Errors that say nothing about the request, only that the database cannot answer now; see `is_away` for others.
 UNREACHABLE: tuple[type[Exception], ...] = (ConnectionFailure, ExecutionTimeout, WaitQueueTimeoutError, WTimeoutError)
+#: Numbers of errors of a write that a primary's step-down or shutdown cut off. The driver repeats one once, and what
+#: fails again, or may not be repeated, comes as an error of that write.
+_CUT_OFF = frozenset({91, 189, 10107, 11600, 11602, 13435, 13436})
 
 
 def connect(url: str, *, timeout_seconds: float = 5.0) -> Database[Document]:
     """The database that `url` names (`workty` if it names none). Connects when first used.
 
     Writes are acknowledged by a majority and its journal; dates are aware, in UTC. An operation waits
-    `timeout_seconds` for a server that can take it, then raises one of `UNREACHABLE`.
+    `timeout_seconds` for a server that can take it, then raises an error that `is_away`.
     """
     client: MongoClient[Document] = MongoClient(
         url,
@@ -43,13 +54,24 @@ def connect(url: str, *, timeout_seconds: float = 5.0) -> Database[Document]:
     return client.get_default_database("workty")
 
 
+def is_away(error: BaseException) -> bool:
+    """Whether an error says that the database cannot answer now; nobody knows then whether a write was done."""
+    if isinstance(error, BulkWriteError):
+        told = error.details or {}
+        found = [*told.get("writeErrors", ()), *told.get("writeConcernErrors", ())]
+        return any(each.get("code") in _CUT_OFF for each in found)
+    return isinstance(error, UNREACHABLE) or (isinstance(error, OperationFailure) and error.code in _CUT_OFF)
+
+
 @contextmanager
 def reachable() -> Iterator[None]:
     """Turns the database's absence inside the block into `Unavailable`."""
     try:
         yield
-    except UNREACHABLE as error:
-        raise Unavailable("The database") from error
+    except PyMongoError as error:
+        if is_away(error):
+            raise Unavailable("The database") from error
+        raise
 
 
 def create_indexes(db: Database[Document], *more: Indexes) -> None:

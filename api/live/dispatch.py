@@ -20,7 +20,7 @@ from api.live.sessions import Session, TooSlow
 from api.services import Services
 from api.settings import ApiSettings
 from orchestrator.audit.service import Deed
-from orchestrator.database import UNREACHABLE
+from orchestrator.database import is_away
 from orchestrator.errors import OrchestratorError
 
 log = logging.getLogger("workty.api")
@@ -80,7 +80,7 @@ class Dispatcher:
         except TooSlow:
             raise
         except Exception as error:
-            if not isinstance(error, (OrchestratorError, *UNREACHABLE)):
+            if not isinstance(error, OrchestratorError) and not is_away(error):
                 log.error("The live operation %s failed", event[:64], exc_info=error)
             told = live_error(error, self._settings, payload)
             session.answer(answered, {"err": told, **named})

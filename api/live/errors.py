@@ -9,7 +9,7 @@ from api.rest.errors import UNEXPECTED
 from api.rest.parameters import without_secrets
 from api.settings import ApiSettings
 from orchestrator import errors
-from orchestrator.database import UNREACHABLE
+from orchestrator.database import is_away
 
 _NO = (500, "UnexpectedError")
 
@@ -61,7 +61,7 @@ def live_error(error: Exception, settings: ApiSettings, sent: Mapping[str, Any] 
 
     What nobody foresaw is told without internals.
     """
-    if isinstance(error, UNREACHABLE):
+    if is_away(error):
         error = errors.Unavailable("The database")
     known = isinstance(error, errors.OrchestratorError)
     code = error.code if isinstance(error, errors.OrchestratorError) else 1

@@ -24,7 +24,7 @@ from api.rest.endpoint import peer
 from api.services import Services
 from api.settings import ApiSettings
 from orchestrator.accounts.tokens import digest_of
-from orchestrator.database import UNREACHABLE
+from orchestrator.database import is_away
 from orchestrator.errors import AccountRemoved, InvalidCredentials, OrchestratorError, brief
 
 log = logging.getLogger("workty.api")
@@ -104,7 +104,9 @@ class LiveApi:
             known = isinstance(error, InvalidCredentials | AccountRemoved)
             told = live_error(error if known else InvalidCredentials(), self._settings)
             raise flask_socketio.ConnectionRefusedError("unauthorized", {"err": told}) from error
-        except UNREACHABLE as error:
+        except PyMongoError as error:
+            if not is_away(error):
+                raise
             told = live_error(error, self._settings)
             raise flask_socketio.ConnectionRefusedError("unavailable", {"err": told}) from error
         eio_sid = self._server.manager.eio_sid_from_sid(sid, namespace)

@@ -14,7 +14,7 @@ from api.rest.answers import answer
 from api.rest.parameters import Parameters
 from api.settings import ApiSettings
 from orchestrator import errors
-from orchestrator.database import UNREACHABLE
+from orchestrator.database import is_away
 
 log = logging.getLogger("workty.api")
 
@@ -70,7 +70,7 @@ def error_answer(error: Exception, settings: ApiSettings) -> Response:
 
 def failure_of(error: Exception) -> Failure:
     """What is told of `error`."""
-    if isinstance(error, UNREACHABLE):
+    if is_away(error):
         error = errors.Unavailable("The database")
     if isinstance(error, RequestEntityTooLarge):
         error = errors.TooLarge()

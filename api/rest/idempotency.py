@@ -10,10 +10,10 @@ import re
 from collections.abc import Callable
 
 from flask import Response, g, request
+from pymongo.errors import PyMongoError
 
 from api.rest.answers import answer
 from orchestrator.accounts.account import Account
-from orchestrator.database import UNREACHABLE
 from orchestrator.errors import BadParameter, OrchestratorError, TooLarge, Unavailable
 from orchestrator.idempotency import KeptAnswer, KeptAnswers
 
@@ -64,7 +64,7 @@ class Idempotency:
             raise
         try:
             self._kept.finish(mark, _packed(response))
-        except UNREACHABLE:
+        except PyMongoError:
             log.warning("An answer could not be kept; the same request is not carried out again")
         return response
 

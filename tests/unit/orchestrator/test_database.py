@@ -6,8 +6,16 @@ from datetime import UTC
 
 import pytest
 from pymongo import IndexModel
-from pymongo.errors import DuplicateKeyError, ServerSelectionTimeoutError
+from pymongo.errors import (
+    BulkWriteError,
+    DuplicateKeyError,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+    WriteConcernError,
+    WriteError,
+)
 
+from api.rest.errors import failure_of
 from orchestrator.database import connect, create_indexes, reachable
 from orchestrator.embedded import embedded_database
 from orchestrator.errors import Unavailable
@@ -25,6 +33,21 @@ def test_other_errors_pass() -> None:
         raise DuplicateKeyError("twice")
     with pytest.raises(Unavailable), reachable():
         raise ServerSelectionTimeoutError
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        WriteConcernError("operation was interrupted", 11602),
+        WriteError("Not primary while writing", 189),
+        BulkWriteError({"writeErrors": [{"code": 189}], "writeConcernErrors": []}),
+        BulkWriteError({"writeErrors": [], "writeConcernErrors": [{"code": 11602}]}),
+    ],
+)
+def test_a_write_that_a_step_down_cut_off_means_that_the_database_is_away(error: PyMongoError) -> None:
+    with pytest.raises(Unavailable), reachable():
+        raise error
+    assert failure_of(error).status == 503
 
 
 def test_writes_are_acknowledged_by_a_majority_and_dates_are_aware() -> None:
