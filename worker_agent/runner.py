@@ -131,7 +131,8 @@ class Runner:
     def supersede(self, key: Key) -> None:
         """Stop older running attempts of the same instance; the new one begins when they have ended."""
         with self._changed:
-            for older in self._instances_running(key):
+            # The new one may run already: a step that ended meanwhile has given its slot to what the journal holds.
+            for older in (found for found in self._instances_running(key) if found.attempt < key.attempt):
                 reason = Reason("stopped", f"attempt {key.attempt} took its place")
                 self._orders[older].order_stop(Stop(reason))
 
