@@ -22,6 +22,8 @@ LEGAL: Mapping[str, frozenset[str]] = {
 #: Reasons for which a next attempt has the very checkpoint that the board had. After the loss of a board it has the
 #: last one that the server heard of.
 EXACT = frozenset({"reboot", "agent-stop", "paused"})
+#: Reasons for which a step that runs has to wait again.
+EXPLAINED = frozenset({"board-lost", "reboot", "agent-stop"})
 #: How often a run may lose its board before it fails.
 MOST_LOSSES = 3
 
@@ -80,6 +82,8 @@ def _legal(run: RunRecord) -> Iterator[str]:
             yield f"run {run.id}, change {change.seq}: {state} -> {change.state}"
         if change.attempt < attempt:
             yield f"run {run.id}, change {change.seq}: attempt {attempt} -> {change.attempt}"
+        if (state, change.state) == ("running", "waiting") and change.reason not in EXPLAINED:
+            yield f"run {run.id}, change {change.seq}: its step was interrupted for {change.reason}"
         states[change.step] = change
 
 

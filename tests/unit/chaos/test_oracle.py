@@ -112,6 +112,7 @@ def test_a_run_may_fail_after_three_losses_or_as_its_fragile_step_says() -> None
         (with_change(6, state="completed"), "completed 2 times"),
         (with_change(1, state="completed"), "waiting -> completed"),
         (with_change(3, attempt=1), "attempt 2 -> 1"),
+        (with_change(2, reason="stopped"), "interrupted for stopped"),
         (with_steps(step("a", attempt=2, state="failed"), step("b")), "one after another"),
         (with_steps(step("a"), step("b", state="initial")), "run run is completed with steps"),
     ],

@@ -57,6 +57,9 @@ def test_an_attempt_that_began_as_soon_as_it_was_taken_does_not_take_its_own_pla
     runner.fill()  # as the end of another step does
     runner.supersede(key_of(taken))
     runner.stop(key_of(taken), Stop(Reason("stopped", "asked for"), 0.0))
-    waiting.until(lambda: not journal.running(), seconds=30, what="the attempt to end")
-    last = json.loads(journal.unsent()[0][-1].body)
-    assert (last["kind"], last["reason"]["message"]) == ("interrupted", "asked for")
+    final = waiting.until(
+        lambda: [event.body for event in journal.unsent()[0] if event.kind == "interrupted"],
+        seconds=30,
+        what="the attempt to end",
+    )
+    assert json.loads(final[0])["reason"]["message"] == "asked for"
