@@ -26,6 +26,7 @@ from orchestrator.runs.vocabulary import (
     Run,
     RunEvent,
     RunState,
+    StepReason,
     StepState,
     StopWanted,
 )
@@ -40,6 +41,7 @@ class RunService:
         store: the runs.
         engine: applies commands.
         snapshots: reads the steps of a workflow.
+        waits_for: what a run says until it gets a slot.
         clock: the moment, UTC.
     """
 
@@ -49,12 +51,15 @@ class RunService:
         store: RunStore,
         engine: Engine,
         snapshots: Snapshots,
+        *,
+        waits_for: Callable[[Run], StepReason],
         clock: Callable[[], datetime],
     ) -> None:
         self._workflows = database["workflows"]
         self._store = store
         self._engine = engine
         self._snapshots = snapshots
+        self._waits_for = waits_for
         self._clock = clock
 
     def start(self, workflow_id: ObjectId) -> None:
@@ -145,8 +150,9 @@ class RunService:
             self._engine.handle(latest.run.id, [event])
 
     def _resume(self, run: Run) -> ResumeWanted:
-        paused = run.state is RunState.PAUSED
-        return ResumeWanted(self._store.ticket(run.account) if paused else run.ticket)
+        if run.state is not RunState.PAUSED:
+            return ResumeWanted(run.ticket)
+        return ResumeWanted(self._store.ticket(run.account), waits_for=self._waits_for(run))
 
     def _begin(self, workflow_id: ObjectId, before: Stored | None) -> Run | None:
         """Begin the next run; None if somebody else began it."""
@@ -170,4 +176,5 @@ class RunService:
             deadline=None if seconds is None else created + timedelta(seconds=seconds),
             ticket=self._store.ticket(str(workflow["accountId"])),
         )
-        return self._engine.start(run, frozenset(step.instance for step in old if step.state is not StepState.INITIAL))
+        renewed = frozenset(step.instance for step in old if step.state is not StepState.INITIAL)
+        return self._engine.start(run, renewed, self._waits_for(run))

@@ -16,6 +16,7 @@ from orchestrator.runs.documents import board_of, step_view
 from orchestrator.runs.machine import IllegalTransition, run_life_cycle, step_life_cycle
 from orchestrator.runs.references import assigned_properties
 from orchestrator.runs.vocabulary import (
+    NO_SLOT,
     Announce,
     Decision,
     Dispatch,
@@ -136,11 +137,14 @@ class Turn:
         self.change_run(wanted=wanted)
         self.announce(self.step)
 
-    def queue(self, trigger: str | None) -> None:
-        """Let the run wait for a slot; `trigger` brings the current step to `waiting` if it is not."""
+    def queue(self, trigger: str | None, waits_for: StepReason = NO_SLOT) -> None:
+        """Let the run wait for a slot; `trigger` brings the current step to `waiting` if it is not.
+
+        What it waits for is told with that; who waits already is told by `StillWaiting`.
+        """
         self.change_run(queued=True, waiting_since=self.now)
         if trigger is not None:
-            self.move(trigger, reason=StepReason("no-slot", "Waits for a free slot on a board that fits"))
+            self.move(trigger, reason=waits_for)
         self.effect(SeekSlot())
 
     def dispatch(self) -> None:
