@@ -294,7 +294,9 @@ def _note(before: Run, decision: Decision, now: datetime) -> dict[str, Any] | No
     reason = None if step.reason is None else encode(step.reason)
     if (reason, step.attempt) == (known["reason"], known["attempt"]):
         return None
-    return {"seq": run.seq, "at": now, "step": run.current, "attempt": step.attempt, "reason": reason}
+    board = None if step.board is None else {"id": step.board.id, "name": step.board.name}
+    place = {"seq": run.seq, "at": now, "step": run.current}
+    return {**place, "attempt": step.attempt, "board": board, "reason": reason}
 
 
 def _boards(run: Run) -> frozenset[str]:

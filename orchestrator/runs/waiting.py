@@ -50,14 +50,15 @@ class WaitingRuns:
         A write beside the engine, which therefore counts the versions on: whoever decided meanwhile decides again.
         """
         need = {"languages": list(group.languages), "labels": list(group.labels)}
-        place = f"steps.{group.current}.reason"
-        key = {**_WAITING, "need": need, "current": group.current, f"{place}.message": group.message}
+        said = f"steps.{group.current}.reason"
+        key = {**_WAITING, "need": need, "current": group.current, f"{said}.message": group.message}
         order = [("ticket", ASCENDING), ("waitingSince", ASCENDING)]
         first = self._runs.find(key, {"workflowId": 1, "accountId": 1}, sort=order).limit(limit) if limit > 0 else ()
         found = [(str(document["workflowId"]), str(document["accountId"])) for document in first]
-        note = {"seq": None, "at": now, "step": group.current, "attempt": None, "reason": encode(reason)}
+        place = {"seq": None, "at": now, "step": group.current}
+        note = {**place, "attempt": None, "board": None, "reason": encode(reason)}
         pushed = {"notes": {"$each": [note], "$slice": -KEPT_NOTES}}
-        self._runs.update_many(key, {"$set": {place: encode(reason)}, "$inc": {"version": 1}, "$push": pushed})
+        self._runs.update_many(key, {"$set": {said: encode(reason)}, "$inc": {"version": 1}, "$push": pushed})
         return found
 
     def ahead(self, run: Run) -> int:
