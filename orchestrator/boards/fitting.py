@@ -32,8 +32,9 @@ def waiting_reason(boards: Sequence[Board], languages: Collection[str], labels: 
         return StepReason("no-slot", _bounded(f"{_busy(ready)}{more}"))
     wanted = _items(languages, labels)
     if away:
-        told = [item for item in wanted if any(not _has(board, item) for board in boards if not _unheard(board))]
-        return StepReason("no-board", _bounded(f"No board with {_listed(told or wanted)} is available: {away}"))
+        rare = [item for item in wanted if any(not _has(board, item) for board in boards if not _unheard(board))]
+        told = rare or _items((), labels) or wanted
+        return StepReason("no-board", _bounded(f"No board with {_listed(told)} is available: {away}"))
     return StepReason("no-board", _bounded(_lacking(boards, wanted)))
 
 

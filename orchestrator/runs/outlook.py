@@ -93,7 +93,7 @@ def _queued(run: Run, name: str, slot: tuple[StepReason, int], now: datetime) ->
     if reason.code == "no-board":
         return Outlook(told, "An admin can enable, connect or label a board, or add one: workty board add NAME")
     queue = "no run comes before it" if not ahead else f"{ahead} {'run is' if ahead == 1 else 'runs are'} ahead of it"
-    return Outlook(f"{told}; {queue} in the queue", "It gets a slot in its turn; another board that fits is faster")
+    return Outlook(f"{told}; {queue} in the queue", "It gets a slot in its turn. More boards that fit would be faster")
 
 
 def _commanded(run: Run, board: Board | None, now: datetime) -> Outlook:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import zip_longest
 from typing import Any
 
 from orchestrator.durations import spelled
@@ -45,9 +46,9 @@ def story(told: Told) -> list[Moment]:
     begun = f"Run {told.run.number} was asked for: {steps} {'step' if steps == 1 else 'steps'}"
     moments = [Moment(told.run.created, "", begun)]
     entries = _merged(told)
-    for entry, after in zip(entries, [*entries[1:], None], strict=True):
-        text = state.text(entry)
-        if text and not (state.passing and after is not None and _superseded(entry, after)):
+    for entry, after in zip_longest(entries, entries[1:]):
+        text = state.text(entry, over=after is not None and _over(entry, after))
+        if text:
             moments.append(Moment(entry.at, names[entry.place], text, entry.lines))
     return moments
 
@@ -114,36 +115,36 @@ def _entry(entry: Mapping[str, Any], run: Run) -> _Entry:
     )
 
 
-def _superseded(entry: _Entry, after: _Entry) -> bool:
+def _over(entry: _Entry, after: _Entry) -> bool:
     """Whether what a step waits for is over at once."""
-    return after.place == entry.place and after.at - entry.at < BRIEF and after.state in {"waiting", "running"}
+    follows = after.place == entry.place and after.state in {"waiting", "running"}
+    return entry.code in _WAITS and follows and after.at - entry.at < BRIEF
 
 
 @dataclass
 class _State:
-    """What was told so far; `passing`: whether the last sentence only says what a step waits for."""
+    """What was told so far: the states of the run and its steps, since when, and their attempts."""
 
-    passing: bool = False
     run_state: str = ""
     states: dict[int, str] = field(default_factory=dict)
     since: dict[int, datetime] = field(default_factory=dict)
     attempts: dict[int, int] = field(default_factory=dict)
 
-    def text(self, entry: _Entry) -> str:
-        """The sentence about an entry; "" for none."""
-        before, wanted = self.states.get(entry.place, "initial"), self.run_state
+    def text(self, entry: _Entry, *, over: bool) -> str:
+        """The sentence about an entry; "" for none. `over`: whether what a step waits for is not worth telling."""
+        before = self.states.get(entry.place, "initial")
         lasted = entry.at - self.since.get(entry.place, entry.at)
-        text = self._told(entry, before, wanted, lasted)
-        self.passing = entry.code in _WAITS and entry.state == "waiting" and before in {"initial", "waiting"}
+        text = self._told(entry, before, lasted, over=over)
         if entry.state != before:
             self.since[entry.place] = entry.at
         self.states[entry.place] = entry.state
-        self.run_state = entry.run_state or wanted
+        self.run_state = entry.run_state or self.run_state
         if entry.attempt is not None:
             self.attempts[entry.place] = entry.attempt
         return text
 
-    def _told(self, entry: _Entry, before: str, wanted: str, lasted: timedelta) -> str:
+    def _told(self, entry: _Entry, before: str, lasted: timedelta, *, over: bool) -> str:
+        wanted = self.run_state
         if entry.state == before and entry.run_state is not None and entry.run_state != wanted:
             asked = {"pausing": "a pause was asked for", "stopping": f"a stop was asked for: {entry.message}"}
             if entry.run_state in asked or wanted == "pausing":
@@ -151,7 +152,7 @@ class _State:
         after = f" after {spelled(lasted)}" if lasted >= BRIEF else ""
         match entry.state:
             case "waiting":
-                return self._waits(entry, before, after)
+                return self._waits(entry, before, after, over=over)
             case "running":
                 on = f" on board '{entry.board}'" if entry.board else ""
                 waited = f", having waited {spelled(lasted)}" if lasted >= BRIEF else ""
@@ -162,15 +163,17 @@ class _State:
                 return f"{entry.state}{after}: {entry.message}".removesuffix(": ")
         return ""
 
-    def _waits(self, entry: _Entry, before: str, after: str) -> str:
+    def _waits(self, entry: _Entry, before: str, after: str, *, over: bool) -> str:
         if before == "running":
             point = f"; it was in state '{entry.workty_state}'" if entry.workty_state else ""
             ended = self.attempts.get(entry.place, entry.attempt)
             return f"attempt {ended} ended{after}{point}: {entry.message}"
+        if over:
+            return "resumed" if before == "paused" else ""
         resumed = "resumed; " if before == "paused" else ""
         if entry.code == "sent" and entry.board:
             return f"{resumed}sent to board '{entry.board}'{_attempt(entry)}"
-        return f"{resumed}{'waits: ' if entry.code in _WAITS else ''}{entry.message}"
+        return f"{resumed}waits: {entry.message}" if entry.code in _WAITS else f"{resumed}{entry.message}"
 
 
 def _attempt(entry: _Entry) -> str:

@@ -48,8 +48,7 @@ CAMERA = ("camera",)
             [board("a", *CAMERA, draining=True), disabled("b", *CAMERA, connected=False)],
             CAMERA,
             "no-board",
-            "No board with label 'camera' and runtime 'python' is available: 1 is draining (a), "
-            "1 is disabled and disconnected (b)",
+            "No board with label 'camera' is available: 1 is draining (a), 1 is disabled and disconnected (b)",
         ),
         ([unheard("new")], (), "no-board", "No board with runtime 'python' is available: 1 was never connected (new)"),
         ([board("a"), off("b")], CAMERA, "no-board", "No board has label 'camera'; 1 board is connected (a)"),
