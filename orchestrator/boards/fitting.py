@@ -26,12 +26,12 @@ def waiting_reason(boards: Sequence[Board], languages: Collection[str], labels: 
         return StepReason("no-board", "There is no board at all. An admin adds one: workty board add NAME")
     fitting = [board for board in boards if board.fits(languages, labels)]
     ready = [board for board in fitting if board.available and board.slots]
-    away = _away([board for board in fitting if board not in ready] + [board for board in boards if _unheard(board)])
+    others = [board for board in fitting if board not in ready]
     if ready:
-        more = f". Others that fit: {away}" if away else ""
+        more = f". Others that fit: {_away(others)}" if others else ""
         return StepReason("no-slot", _bounded(f"{_busy(ready)}{more}"))
     wanted = _items(languages, labels)
-    if away:
+    if away := _away([*others, *(board for board in boards if _unheard(board))]):
         rare = [item for item in wanted if any(not _has(board, item) for board in boards if not _unheard(board))]
         told = rare or _items((), labels) or wanted
         return StepReason("no-board", _bounded(f"No board with {_listed(told)} is available: {away}"))

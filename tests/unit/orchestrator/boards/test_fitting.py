@@ -66,7 +66,7 @@ CAMERA = ("camera",)
             "'camera', 2 lack label 'gpu'",
         ),
         ([board("a")], (), "no-slot", "Board 'a' fits, and all of its 2 slots are busy"),
-        ([board("a", slots=1)], (), "no-slot", "Board 'a' fits, and its only slot is busy"),
+        ([board("a", slots=1), unheard("new")], (), "no-slot", "Board 'a' fits, and its only slot is busy"),
         ([board("a", slots=0)], (), "no-board", "No board with runtime 'python' is available: 1 has no slots (a)"),
         (
             [board("a"), board("b"), board("c"), board("d"), disabled("e")],
