@@ -103,7 +103,7 @@ def build_core(
         timing=timing,
         clock=clock,
     )
-    runs = RunService(database, store, engine, Snapshots(database), waits_for=slots.before, clock=clock)
+    runs = RunService(database, store, engine, Snapshots(database), clock, waits_for=slots.before)
     logs = LogKeeper(RunLogs(database), store, audience, clock, timedelta(days=log_days))
     return Core(
         boards,

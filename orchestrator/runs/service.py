@@ -41,8 +41,8 @@ class RunService:
         store: the runs.
         engine: applies commands.
         snapshots: reads the steps of a workflow.
-        waits_for: what a run says until it gets a slot.
         clock: the moment, UTC.
+        waits_for: what a run says until it gets a slot.
     """
 
     def __init__(
@@ -51,9 +51,9 @@ class RunService:
         store: RunStore,
         engine: Engine,
         snapshots: Snapshots,
+        clock: Callable[[], datetime],
         *,
         waits_for: Callable[[Run], StepReason],
-        clock: Callable[[], datetime],
     ) -> None:
         self._workflows = database["workflows"]
         self._store = store

@@ -146,7 +146,7 @@ class _State:
     def _told(self, entry: _Entry, before: str, lasted: timedelta, *, over: bool) -> str:
         wanted = self.run_state
         if entry.state == before and entry.run_state is not None and entry.run_state != wanted:
-            asked = {"pausing": "a pause was asked for", "stopping": f"a stop was asked for: {entry.message}"}
+            asked = {"pausing": "asked to pause at its next checkpoint", "stopping": f"asked to stop: {entry.message}"}
             if entry.run_state in asked or wanted == "pausing":
                 return asked.get(entry.run_state, "the pause was withdrawn").removesuffix(": ")
         after = f" after {spelled(lasted)}" if lasted >= BRIEF else ""

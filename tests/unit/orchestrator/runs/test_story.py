@@ -133,13 +133,13 @@ def test_commands_are_told_when_they_were_asked_for_and_when_they_were_done(worl
     world.obey(board)
     world.deliver_all()
     assert lines(world, workflow)[1:] == [
-        "2 w: a pause was asked for",
+        "2 w: asked to pause at its next checkpoint",
         "5 w: paused after 5 s",
         "15 w: resumed",
         "15 w: runs on board 'board-0' as attempt 2",
-        "15 w: a pause was asked for",
+        "15 w: asked to pause at its next checkpoint",
         "15 w: the pause was withdrawn",
-        "15 w: a stop was asked for: It is late",
+        "15 w: asked to stop: It is late",
         "15 w: stopped: It is late",
     ]
 
