@@ -27,6 +27,7 @@ from orchestrator.live import NOBODY, Audience
 from orchestrator.payments.purchases import Purchases
 from orchestrator.payments.service import PaymentService
 from orchestrator.pulse import Pulse
+from orchestrator.runs.explaining import Explanations
 from orchestrator.runs.history import RunHistory
 from orchestrator.runs.logs import RunLogs
 from orchestrator.runs.replay import Replays
@@ -70,6 +71,7 @@ class Services:
     links: PackageLinks
     boards: BoardService
     history: RunHistory
+    explanations: Explanations
     replays: Replays
     logs: RunLogs
     pulse: Pulse
@@ -123,6 +125,7 @@ def assemble(
         links=links,
         boards=BoardService(db, broker, fleet, clock, audience),
         history=RunHistory(db),
+        explanations=Explanations(db, clock),
         replays=Replays(RunStore(db)),
         logs=RunLogs(db),
         pulse=Pulse(db),

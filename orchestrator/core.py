@@ -15,6 +15,7 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from orchestrator import broker
+from orchestrator.boards.explaining import Explainer
 from orchestrator.boards.fleet import Fleet
 from orchestrator.boards.slots import SlotAllocator
 from orchestrator.boards.store import BoardStore
@@ -34,6 +35,7 @@ from orchestrator.runs.service import RunService
 from orchestrator.runs.snapshot import Snapshots
 from orchestrator.runs.store import RunStore
 from orchestrator.runs.vocabulary import Run, RunEvent
+from orchestrator.runs.waiting import WaitingRuns
 from workties.tracing import NO_TRACING, Tracing
 
 log = logging.getLogger(__name__)
@@ -97,9 +99,17 @@ def build_core(
     engine = Engine(store, effects, clock, lambda: uuid.uuid4().hex, tracing=tracing)
     fleet = Fleet(boards, store, slots, handle, clock, audience=audience)
     reconciler = Reconciler(
-        engine=engine, effects=effects, runs=store, boards=boards, fleet=fleet, slots=slots, timing=timing, clock=clock
+        engine=engine,
+        effects=effects,
+        runs=store,
+        boards=boards,
+        fleet=fleet,
+        slots=slots,
+        explainer=Explainer(WaitingRuns(database), clock, audience),
+        timing=timing,
+        clock=clock,
     )
-    runs = RunService(database, store, engine, Snapshots(database), clock, tracing=tracing)
+    runs = RunService(database, store, engine, Snapshots(database), clock, waits_for=slots.before, tracing=tracing)
     logs = LogKeeper(RunLogs(database), store, audience, clock, timedelta(days=log_days))
     return Core(
         boards,

@@ -14,7 +14,7 @@ import click
 from api.cli.completing import completion
 from api.cli.logging_in import login, logout
 from api.cli.sections import Sections
-from api.cli.user import boards, logs, pause, resume, run, runs, stop, workflows, workties
+from api.cli.user import boards, explain, logs, pause, resume, run, runs, stop, workflows, workties
 from api.cli.versions import upgrade
 from api.cli.workty import workty
 
@@ -57,7 +57,7 @@ class _Commands(Sections):
     sections: ClassVar = {
         "Try it": ("demo", "up"),
         "Run workflows": (
-            *("login", "workties", "workflows", "run", "runs", "logs"),
+            *("login", "workties", "workflows", "run", "runs", "logs", "explain"),
             *("pause", "resume", "stop", "upgrade", "logout"),
         ),
         "Write workties": ("workty",),
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 for _command in (
-    *(login, logout, workties, workflows, run, runs, logs, pause, resume, stop, upgrade),
+    *(login, logout, workties, workflows, run, runs, logs, explain, pause, resume, stop, upgrade),
     *(workty, boards, completion),
 ):
     main.add_command(_command)

@@ -17,6 +17,7 @@ from orchestrator.runs import course, recovery
 from orchestrator.runs.recovery import Then
 from orchestrator.runs.turn import Turn
 from orchestrator.runs.vocabulary import (
+    NO_SLOT,
     AnswerOverdue,
     AttemptMissing,
     BoardBack,
@@ -47,13 +48,14 @@ from workties import messages
 MOST_FORMER = 16
 
 
-def begin(run: Run, renewed: Collection[str], now: datetime) -> Decision:
+def begin(run: Run, renewed: Collection[str], now: datetime, waits_for: StepReason = NO_SLOT) -> Decision:
     """The first decision about a new run.
 
     Args:
         run: with every step `initial`, and one of them that does not only clean up.
         renewed: ids of the instances that another run left in a final state; each is announced as `initial` again.
         now: the moment, UTC.
+        waits_for: what it says until it gets a slot.
     """
     turn = Turn(run, now)
     turn.change_run(current=course.first_step(run) or 0)
@@ -61,7 +63,7 @@ def begin(run: Run, renewed: Collection[str], now: datetime) -> Decision:
     for step in run.steps:
         if step.instance in renewed:
             turn.announce(step)
-    turn.queue("wait")
+    turn.queue("wait", waits_for)
     return turn.decision()
 
 
@@ -88,7 +90,7 @@ def _resume(turn: Turn, event: ResumeWanted) -> None:
         turn.want(Wanted.RUN)
     elif turn.run.state is RunState.PAUSED:
         turn.change_run(wanted=Wanted.RUN, ticket=event.ticket)
-        turn.queue("resume")
+        turn.queue("resume", event.waits_for)
 
 
 def _pause(turn: Turn, _event: PauseWanted) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from orchestrator.boards.explaining import Explainer
 from orchestrator.boards.fleet import Fleet
 from orchestrator.boards.slots import SlotAllocator
 from orchestrator.boards.store import Board, BoardStore
@@ -118,6 +119,7 @@ class Reconciler:
         boards: BoardStore,
         fleet: Fleet,
         slots: SlotAllocator,
+        explainer: Explainer,
         timing: Timing,
         clock: Callable[[], datetime],
     ) -> None:
@@ -127,6 +129,7 @@ class Reconciler:
         self._boards = boards
         self._fleet = fleet
         self._slots = slots
+        self._explainer = explainer
         self._timing = timing
         self._clock = clock
         self._lasting = Lasting()
@@ -154,6 +157,7 @@ class Reconciler:
             self._tidy(board, runs)
         self._lasting.end_sweep()
         self._slots.fill()
+        self._explainer.refresh(list(boards.values()))
 
     def _repair(self, run: Run, boards: Mapping[str, Board]) -> RunEvent | None:
         """The event that repairs a run which holds a slot, if it needs repair."""

@@ -79,6 +79,10 @@ class StepReason:
     last_output: tuple[str, ...] = ()
 
 
+#: What a run waits for that some board fits.
+NO_SLOT = StepReason("no-slot", "Waits for a free slot on a board that fits")
+
+
 @dataclass(frozen=True, slots=True)
 class StoredPackage:
     """Digest and size (bytes) of the code of a step."""
@@ -222,11 +226,12 @@ class Run:
 class ResumeWanted:
     """Its owner wants the run to go on; `ticket` is its place in the queue if it has to wait for a slot again.
 
-    `only_paused`: whether that is refused where nothing is paused.
+    `only_paused`: whether that is refused where nothing is paused. `waits_for`: what it says until it gets a slot.
     """
 
     ticket: int
     only_paused: bool = False
+    waits_for: StepReason = NO_SLOT
 
 
 @dataclass(frozen=True, slots=True)
