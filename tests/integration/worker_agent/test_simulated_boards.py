@@ -231,6 +231,18 @@ def test_a_waiting_step_is_paused_at_once(server: Any, start: Start) -> None:
     assert "running" not in states(server.events(waiting))
 
 
+def test_a_step_whose_package_cannot_be_fetched_yet_is_paused_at_once(server: Any, start: Start) -> None:
+    start(server.settings("board-01"))
+    server.packages.close()
+    sent = server.assign("board-01", builtin("with-delay"), checkpoint={"state": "waiting", "memory": {}})
+    server.hear(in_state(sent, "running"))
+    server.order("board-01", "pause", sent)
+    final = server.hear_final(sent)
+    assert (final["kind"], final["reason"]["code"], final["checkpoint"]["state"]) == (
+        "interrupted", "paused", "waiting",
+    )  # fmt: skip
+
+
 def test_a_board_takes_twice_its_slots_and_runs_what_waits_when_a_slot_is_free(server: Any, start: Start) -> None:
     start(server.settings("board-01", slots=1))
     first = server.assign("board-01", builtin("with-delay"), properties=delay(60))
