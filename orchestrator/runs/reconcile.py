@@ -160,15 +160,18 @@ class Reconciler:
             return BoardLost(run.board.id)
         # Time is counted from heartbeat to heartbeat: while none comes, nothing can be listed, and nothing is answered.
         heard = board.last_seen if board.connected else None
-        if heard is not None and overdue(run, now, self._timing.answer):
-            return AnswerOverdue()
-        if heard is not None and run.awaits_board:
-            here = self._lasting.seen((run.id, step.instance, step.attempt, "back"), heard)
-            return BoardBack(board.id) if here > timedelta() else None
-        if step.accepted is not None and heard is not None and heard > step.accepted and not listed(run, board):
+        if heard is None:
+            return None
+        # Before anything is asked again: a board that knows nothing of an attempt cannot answer about it.
+        if step.accepted is not None and heard > step.accepted and not listed(run, board):
             unlisted = self._lasting.seen((run.id, step.instance, step.attempt), heard)
             if unlisted >= self._timing.missing:
                 return AttemptMissing(step.instance, step.attempt)
+        if overdue(run, now, self._timing.answer):
+            return AnswerOverdue()
+        if run.awaits_board:
+            here = self._lasting.seen((run.id, step.instance, step.attempt, "back"), heard)
+            return BoardBack(board.id) if here > timedelta() else None
         return None
 
     def _tidy(self, board: Board, runs: Mapping[str, Run]) -> None:
