@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+from bson import ObjectId
 from pymongo.database import Database
 
 from orchestrator.errors import StateForbids
@@ -206,10 +207,11 @@ def _paused(scene: Scene) -> None:
     scene.world.deliver_all()
 
 
-def _silent(then: str) -> Callable[[Scene], None]:
+def _silent(then: str, seconds: float = 0.0) -> Callable[[Scene], None]:
     def arrange(scene: Scene) -> None:
         scene.begin()
         scene.silence(11)
+        scene.world.sweep(seconds)
         scene.later = scene.come_back if then == "back" else scene.add_board
 
     return arrange
@@ -256,6 +258,10 @@ MOMENTS: Mapping[str, tuple[dict[str, Any], Arrange]] = {
     "is `stopping`": ({}, _asked("stop")),
     "has a board that is silent, and comes back in time": ({}, _silent("back")),
     "has a board that is silent, and stays so": ({}, _silent("lost")),
+    "has a board that is silent, and whose step may be for long (`offline_grace`)": (
+        {"recovery": {"offline_grace": 600}},
+        _silent("back", 300),
+    ),
     "has lost its board, and waits for another one": ({}, _lost),
     "had a board whose agent was stopped, and waits for another one": ({}, _left),
     "waits for its board, whose agent was stopped (`offline_grace`)": (
@@ -306,6 +312,13 @@ def _is_lost(scene: Scene) -> None:
     scene.add_board()
 
 
+def _is_removed(scene: Scene) -> None:
+    del scene.world.boards[scene.board.id]
+    scene.world.core.boards.remove(ObjectId(scene.board.id))
+    scene.world.core.fleet.lose(scene.board.id)
+    scene.add_board()
+
+
 def _loses_its_journal(scene: Scene) -> None:
     for kept in (scene.board.journal, scene.board.known, scene.board.finals):
         kept.clear()
@@ -315,6 +328,7 @@ def _loses_its_journal(scene: Scene) -> None:
 ACTS: Mapping[str, tuple[dict[str, Any], Arrange]] = {
     "obeys": ({}, lambda scene: None),
     "does not get the order": ({}, _misses_the_order),
+    "gets the order, and answers only when it was asked again": ({}, lambda scene: scene.world.beat(11)),
     "says everything twice": ({}, _says_all_twice),
     "has ended the step before, and another follows": ({}, _ends_before),
     "has ended the last step before": ({"steps": 1}, _ends_before),
@@ -328,6 +342,7 @@ ACTS: Mapping[str, tuple[dict[str, Any], Arrange]] = {
     ),
     "has its agent stopped": ({}, _leaves),
     "is silent until it is lost": ({}, _is_lost),
+    "is removed": ({}, _is_removed),
     "has lost its journal": ({}, _loses_its_journal),
 }
 
