@@ -60,11 +60,13 @@ class World:
         self.database["runs"].create_indexes(list(INDEXES["runs"]))
         self.boards: dict[str, BoardModel] = {}
         self.events: list[m.BoardEvent] = []
+        self.sent: list[m.Assignment] = []
         self.changes: list[StepChange] = []
         self.progress: list[ProgressMade] = []
         self.logs: list[LogWritten] = []
         self.entities: list[EntityChange] = []
         self.crash_after: int | None = None
+        self.crashed = False
         self.broker_away = False
         self.core = build_core(self.database, self, self, self.link, clock=self.clock)
         self.store = RunStore(self.database)
@@ -76,7 +78,8 @@ class World:
 
     def assign(self, assignment: m.Assignment) -> None:
         self._edge()
-        self.boards[assignment.board].assignments.append(parse_assignment(m.encode(assignment)))
+        self.sent.append(parse_assignment(m.encode(assignment)))
+        self.boards[assignment.board].assignments.append(self.sent[-1])
 
     def control(self, control: m.Control) -> None:
         self._edge()
@@ -106,7 +109,7 @@ class World:
     def _edge(self) -> None:
         if self.crash_after is not None:
             if self.crash_after == 0:
-                self.crash_after = None
+                self.crash_after, self.crashed = None, True
                 raise Crashed
             self.crash_after -= 1
 
