@@ -37,6 +37,7 @@ from orchestrator.workflows.reading import Reader
 from orchestrator.workflows.removal import Removal
 from orchestrator.workflows.runs import Runs
 from orchestrator.workflows.service import WorkflowService
+from workties.tracing import NO_TRACING, Tracing
 
 
 class Broker(Queues, Protocol):
@@ -76,6 +77,7 @@ class Services:
     broker: Broker
     kept_answers: KeptAnswers
     clock: Callable[[], datetime]
+    tracing: Tracing
     check: Callable[[], object]
 
 
@@ -91,6 +93,7 @@ def assemble(
     audience: Audience = NOBODY,
     name_email_login: bool = False,
     audit_days: float = 365,
+    tracing: Tracing = NO_TRACING,
 ) -> Services:
     """All services on one database, one broker and one run engine; `fleet` is told what becomes of boards.
 
@@ -127,5 +130,6 @@ def assemble(
         broker=broker,
         kept_answers=KeptAnswers(db, clock),
         clock=clock,
+        tracing=tracing,
         check=lambda: db.command("ping"),
     )

@@ -34,6 +34,7 @@ from orchestrator.runs.service import RunService
 from orchestrator.runs.snapshot import Snapshots
 from orchestrator.runs.store import RunStore
 from orchestrator.runs.vocabulary import Run, RunEvent
+from workties.tracing import NO_TRACING, Tracing
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ class Core:
     pulse: Pulse
     timing: Timing
     clock: Clock
+    tracing: Tracing
 
 
 def build_core(
@@ -71,6 +73,7 @@ def build_core(
     timing: Timing | None = None,
     clock: Clock = utc_now,
     log_days: float = 30.0,
+    tracing: Tracing = NO_TRACING,
 ) -> Core:
     """Put the core together. Nothing is connected, declared or started.
 
@@ -79,6 +82,7 @@ def build_core(
         audience: is told what happens.
         links: makes a signed, short-lived link for a stored package.
         log_days: how long lines of output are kept.
+        tracing: records how requests become attempts, and what comes of them.
     """
     timing = timing or Timing()
     store, boards = RunStore(database), BoardStore(database)
@@ -87,13 +91,15 @@ def build_core(
         return engine.handle(run_id, events)
 
     slots = SlotAllocator(boards, store, handle, clock, audience)
-    effects = Effects(database=database, boards=sender, slots=slots, audience=audience, links=links, clock=clock)
-    engine = Engine(store, effects, clock, lambda: uuid.uuid4().hex)
+    effects = Effects(
+        database=database, boards=sender, slots=slots, audience=audience, links=links, clock=clock, tracing=tracing
+    )
+    engine = Engine(store, effects, clock, lambda: uuid.uuid4().hex, tracing=tracing)
     fleet = Fleet(boards, store, slots, handle, clock, audience=audience)
     reconciler = Reconciler(
         engine=engine, effects=effects, runs=store, boards=boards, fleet=fleet, slots=slots, timing=timing, clock=clock
     )
-    runs = RunService(database, store, engine, Snapshots(database), clock)
+    runs = RunService(database, store, engine, Snapshots(database), clock, tracing=tracing)
     logs = LogKeeper(RunLogs(database), store, audience, clock, timedelta(days=log_days))
     return Core(
         boards,
@@ -106,6 +112,7 @@ def build_core(
         Pulse(database),
         timing,
         clock,
+        tracing,
     )
 
 

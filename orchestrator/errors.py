@@ -121,14 +121,16 @@ class TooManyInstances(OrchestratorError):
 
 
 class WorkflowEmpty(OrchestratorError):
-    """A workflow without instances was asked to run."""
+    """A workflow without instances, or with none that does more than clean up, was asked to run."""
 
     code = 20
 
-    def __init__(self, name: str, workflow_id: str) -> None:
+    def __init__(self, name: str, workflow_id: str, *, cleans_up: bool = False) -> None:
+        what = "that run before a failure" if cleans_up else "to run"
         super().__init__(
-            f"The workflow has no workty instances to run: '{name}'. "
+            f"The workflow has no workty instances {what}: '{name}'. "
             f"Add one with POST /api/v1/workflows/{workflow_id}/worktiesInstances"
+            + (", or set policy.cleanup of one to false" if cleans_up else "")
         )
 
 

@@ -10,6 +10,7 @@ from orchestrator.boards.fleet import Fleet
 from orchestrator.deliveries import Checked, Delivery, Settling, checked
 from orchestrator.runs.engine import Engine
 from workties import messages
+from workties.process_log import about
 
 
 class EventHandler:
@@ -63,4 +64,6 @@ class EventHandler:
             self._fleet.heard(beat)
 
     def _steps(self, events: Sequence[messages.StepEvent]) -> None:
-        self._engine.handle(events[0].run, events)
+        first = events[0]
+        with about(board=first.board, step=first.instance, attempt=first.attempt):
+            self._engine.handle(first.run, events)

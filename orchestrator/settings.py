@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 from orchestrator.errors import BadSettings
+from workties.process_log import FORMATS
 
 #: Names for `load`'s `required` of processes that talk to a real broker and a real database.
 BOTH_URLS = frozenset({"amqp_url", "mongo_url"})
@@ -39,6 +40,7 @@ class ServerSettings:
         heartbeat_timeout_seconds: silence after which a board counts as disconnected.
         lost_after_seconds: further silence after which what it ran counts as lost.
         log_level: one of `LOG_LEVELS`.
+        log_format: one of `FORMATS`: text on a terminal and JSON elsewhere, or always the same.
         name_email_login: whether name and e-mail do as credentials, for trying things out on this machine.
         audit_days: how long the audit trail keeps an entry.
         log_days: how long lines that steps wrote are kept.
@@ -61,6 +63,7 @@ class ServerSettings:
     heartbeat_timeout_seconds: float = 10.0
     lost_after_seconds: float = 5.0
     log_level: str = "INFO"
+    log_format: str = "auto"
     name_email_login: bool = False
     audit_days: float = 365.0
     log_days: float = 30.0
@@ -271,6 +274,12 @@ def _log_level(text: str) -> str:
     return text.upper()
 
 
+def _log_format(text: str) -> str:
+    if text not in FORMATS:
+        raise ValueError(f"must be one of {', '.join(FORMATS)}, not {text!r}")
+    return text
+
+
 def _origins(text: str) -> tuple[str, ...]:
     origins = tuple(origin.strip() for origin in text.split(",") if origin.strip())
     for origin in origins:
@@ -319,6 +328,7 @@ RULES: Mapping[str, Rule] = {
     "heartbeat_timeout_seconds": Rule(_seconds, "10"),
     "lost_after_seconds": Rule(_seconds, "5"),
     "log_level": Rule(_log_level, "INFO"),
+    "log_format": Rule(_log_format, "json"),
     "tls_cert": Rule(str, "/etc/workty/server.crt"),
     "tls_key": Rule(str, "/etc/workty/server.key"),
     "cors_origins": Rule(_origins, "https://pages.example"),

@@ -13,7 +13,9 @@ from worker_agent.journal import Journal
 from worker_agent.outcome import Outcome
 from worker_agent.publisher import Publisher
 from worker_agent.records import Draft, Key
+from worker_agent.state_spans import StateSpans
 from workties.messages import Checkpoint, Completed, Failed, Interrupted, Log, LogLine, Reason, StateReported
+from workties.tracing import NO_TRACING
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +34,7 @@ class Reporter:
     Args:
         now: the time as ISO 8601 text.
         clock: seconds that only grow.
+        states: is told of states, for traces.
     """
 
     def __init__(
@@ -41,7 +44,10 @@ class Reporter:
         publisher: Publisher,
         now: Callable[[], str],
         clock: Callable[[], float] = time.monotonic,
+        *,
+        states: StateSpans | None = None,
     ) -> None:
+        self._states = states or StateSpans(NO_TRACING)
         self._key, self._journal, self._publisher, self._now, self._clock = key, journal, publisher, now, clock
         self._lines: list[LogLine] = []
         self._size = 0
@@ -50,6 +56,7 @@ class Reporter:
 
     def state(self, checkpoint: Checkpoint) -> None:
         """The step entered a state, or made a checkpoint within it; from here it can go on."""
+        self._states.entered(checkpoint.state)
         draft = partial(StateReported, state=checkpoint.state, checkpoint=checkpoint)
         self._journal.report(self._key, *self._take_lines(), draft, checkpoint=checkpoint)
 

@@ -38,7 +38,7 @@ class Policy:
         exit_codes: exit codes that count where `exit` does; none means all.
         backoff: seconds from the first failure to the next attempt; each further one waits `backoff_factor` times as
             long as the one before.
-        backoff_most: longest wait, seconds.
+        backoff_most: longest wait, seconds, before jitter.
         jitter: by which part of itself a wait may be shorter or longer, 0 to 1, so that steps which failed together do
             not come back together.
         on_failure: what follows when no attempt is left: `fail` ends the run, `skip` goes on with the next step,
@@ -73,7 +73,7 @@ def parse_policy(body: Body, spell: Callable[[str], str] = lambda name: name) ->
     names = {spell(found.name): found.name for found in fields(Policy)}
     for key in body:
         if key not in names:
-            raise BadMessage(f"{key}: unknown key; known are " + ", ".join(sorted(names)))
+            raise BadMessage(f"{key[:64]}: unknown key; known are " + ", ".join(sorted(names)))
     return {name: _CHECKS[name](body, key) for key, name in names.items() if key in body}
 
 
@@ -96,6 +96,8 @@ def policy_view(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _codes(body: Body, key: str) -> tuple[str, ...]:
+    if body[key] is None:
+        raise checks.wrong(key, f"a list of up to {len(RETRIED)} texts", None)
     found = checks.texts(body, key, limit=len(RETRIED))
     for code in found:
         checks.choice({key: code}, key, RETRIED)

@@ -53,9 +53,10 @@ def workflows(json_: bool) -> None:
     def row(entry: Any) -> list[object]:
         states = [instance.state for instance in entry.instances]
         told = [f"{states.count(state)} {state}" for state in dict.fromkeys(states)]
-        return [entry.id, entry.name, len(states), ", ".join(told)]
+        deadline = "" if entry.deadline is None else f"{entry.deadline:g} s"
+        return [entry.id, entry.name, len(states), ", ".join(told), deadline]
 
-    _list("id,name,steps,states", lambda client: client.workflows(), row, json_)
+    _list("id,name,steps,states,deadline", lambda client: client.workflows(), row, json_)
 
 
 @click.command()

@@ -196,8 +196,8 @@ class Client:
         """Create the workflow of a definition (or of the file with it), or change the one of that name.
 
         Instances that stay keep their ids; applying twice changes nothing. While a run is under way, what it has not
-        begun gets new values of properties, steps that are added or moved count from the next run, and a step that
-        the run still needs cannot be removed. Raises `BadDefinition`.
+        begun gets new values of properties; steps that are added or moved, policies and the deadline count from the
+        next run; a step that the run still needs cannot be removed. Raises `BadDefinition`.
         """
         wanted = definition if isinstance(definition, Definition) else read_definition(definition)
         own = self.account_id

@@ -6,8 +6,10 @@ Reading is tolerant: what a server of another version leaves out is empty.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from api.client import policies
 
 Record = Mapping[str, Any]
 
@@ -29,6 +31,7 @@ class Instance:
     """A workty in a workflow. Its `name` may be empty; `state` is that of the latest run.
 
     `version` is the one that it runs until it is upgraded; "" means the code that its workty has at that moment.
+    `policy` has what it says of failures itself, by the names that definitions have.
     """
 
     id: str
@@ -38,11 +41,15 @@ class Instance:
     state: str
     properties: tuple[Property, ...]
     version: str = ""
+    policy: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Workflow:
-    """A workflow with its instances in running order. `created` is ISO 8601 text, as all times are."""
+    """A workflow with its instances in running order. `created` is ISO 8601 text, as all times are.
+
+    Its runs fail `deadline` seconds after their begin; None: never.
+    """
 
     id: str
     name: str
@@ -50,6 +57,7 @@ class Workflow:
     account: str
     created: str
     instances: tuple[Instance, ...]
+    deadline: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +179,7 @@ def workflow_from(record: Record) -> Workflow:
         account=str(record.get("accountId", "")),
         created=str(record.get("created", "")),
         instances=tuple(instance_from(entry) for entry in entries),
+        deadline=record.get("deadline"),
     )
 
 
@@ -185,6 +194,7 @@ def instance_from(record: Record) -> Instance:
         state=str(state.get("name", "")) if isinstance(state, Mapping) else "",
         properties=properties_from(record),
         version=str(record.get("version", "")),
+        policy=policies.from_rest(record.get("policy")),
     )
 
 

@@ -16,7 +16,9 @@ from orchestrator.catalogue.versions import VERSION
 from orchestrator.payments.service import PAYMENT
 from orchestrator.runs.history import LOG_MESSAGE, RUN, RUN_WITH_STEPS
 from orchestrator.selection import Entity, Kind
+from orchestrator.workflows.policies import MAX_DEADLINE, MIN_DEADLINE
 from orchestrator.workflows.reading import INSTANCE, WORKFLOW
+from workties import policy as policies
 
 Schema = dict[str, Any]
 
@@ -53,6 +55,11 @@ def number(example: int, **more: Any) -> Schema:
 def record(properties: Mapping[str, Schema], *required: str) -> Schema:
     """An object with these properties."""
     return {"type": "object", "properties": dict(properties), **({"required": list(required)} if required else {})}
+
+
+def quantity(example: float, least: float, most: float, description: str) -> Schema:
+    """A number from `least` to `most`."""
+    return {"type": "number", "example": example, "minimum": least, "maximum": most, "description": description}
 
 
 def listed(items: Schema, example: Any = None) -> Schema:
@@ -116,6 +123,30 @@ DECLARED = record(
     {"name": text("delay"), "type": text("number"), "default": ANY, "description": text("Seconds to wait")},
     *("name", "type", "default", "description"),
 )
+POLICY: Schema = {
+    **record(
+        {
+            "retries": number(3, minimum=0, maximum=policies.MAX_RETRIES, description="Further attempts; by default 0"),
+            "retryOn": listed(text("exit", enum=sorted(policies.RETRIED))),
+            "exitCodes": listed(number(75, minimum=0, maximum=255)),
+            "backoff": quantity(1, 0, policies.MAX_BACKOFF, "Seconds to the next attempt after the first failure"),
+            "backoffFactor": quantity(2, 1, 100, "By which each further wait is longer"),
+            "backoffMost": quantity(300, 0, policies.MAX_BACKOFF, "Longest wait, seconds"),
+            "jitter": quantity(0.1, 0, 1, "By which part of itself a wait may be shorter or longer"),
+            "onFailure": text("fail", enum=sorted(policies.ON_FAILURE)),
+            "cleanup": {**FLAG, "description": "Runs only after a failure whose `onFailure` is `cleanup`"},
+            "timeout": quantity(600, 0.001, policies.MAX_TIMEOUT, "Seconds of one attempt"),
+            "grace": quantity(10, 0, policies.MAX_GRACE, "Seconds from SIGTERM to SIGKILL"),
+        }
+    ),
+    "additionalProperties": False,
+    "description": "What happens when the step fails. What is absent is as the workty's manifest says; counts from the "
+    "next run",
+    "example": {"retries": 3, "retryOn": ["exit", "timeout"], "backoff": 10, "onFailure": "skip"},
+}
+DEADLINE = quantity(
+    3600, MIN_DEADLINE, MAX_DEADLINE, "Seconds after its begin at which a run fails; counts from the next run"
+)
 CODE: Schema = {
     "description": "A zip: base64 text, a list of bytes, or {type: Buffer, data: [...]}. Answers have the last form",
     "nullable": True,
@@ -167,6 +198,8 @@ _FIELDS: Mapping[str, Schema] = {
     "states": listed(text("copying")),
     "properties": listed(DECLARED),
     "platform": text("Linux-6.6-armv7l"),
+    "policy": POLICY,
+    "deadline": {**DEADLINE, "description": f"{DEADLINE['description']}. Absent where there is none"},
 }
 
 #: Answers that are no records of the core.

@@ -1,9 +1,9 @@
 """`decide(run, event, now)`: what an event makes of a run. Pure: no I/O, no clock, no randomness.
 
-The rules are those of the live API contract, sections 5, 7 and 8; what becomes of attempts that were cut short is
-decided in `recovery`. Whatever cannot change the run (an event of an old
-attempt, a sequence already seen, a command without effect) gives back the same run, perhaps with an effect that tells
-a board to forget.
+The rules are those of the live API contract, sections 5, 7 and 8; what follows from the end of a step is decided in
+`course`, what becomes of attempts that were cut short in `recovery`. Whatever cannot change the run (an event of an old
+attempt, a sequence already seen, a command without effect, a timer that is not due) gives back the same run, perhaps
+with an effect that tells a board to forget.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from orchestrator.errors import StateForbids
-from orchestrator.runs import recovery
+from orchestrator.runs import course, recovery
 from orchestrator.runs.recovery import Then
 from orchestrator.runs.turn import Turn
 from orchestrator.runs.vocabulary import (
@@ -38,6 +38,7 @@ from orchestrator.runs.vocabulary import (
     StepReason,
     StillWaiting,
     StopWanted,
+    TimerDue,
     Wanted,
 )
 from workties import messages
@@ -50,11 +51,12 @@ def begin(run: Run, renewed: Collection[str], now: datetime) -> Decision:
     """The first decision about a new run.
 
     Args:
-        run: with every step `initial`.
+        run: with every step `initial`, and one of them that does not only clean up.
         renewed: ids of the instances that another run left in a final state; each is announced as `initial` again.
         now: the moment, UTC.
     """
     turn = Turn(run, now)
+    turn.change_run(current=course.first_step(run) or 0)
     turn.effect(LinkWorkflow())
     for step in run.steps:
         if step.instance in renewed:
@@ -97,7 +99,7 @@ def _pause(turn: Turn, _event: PauseWanted) -> None:
         return
     if turn.step.active:
         turn.want(Wanted.PAUSE)
-        _instruct(turn, "pause", "")
+        turn.instruct("pause", "")
     else:
         turn.pause()
 
@@ -108,7 +110,7 @@ def _stop(turn: Turn, event: StopWanted) -> None:
     turn.change_step(reason=StepReason("stopped", event.reason))
     if turn.step.active:
         turn.want(Wanted.STOP)
-        _instruct(turn, "stop", event.reason)
+        turn.instruct("stop", event.reason)
     else:
         turn.end("stop")
 
@@ -138,6 +140,24 @@ def not_paused(state: str) -> StateForbids:
     return StateForbids(f"Nothing is paused that could go on: the run is {state}. Use run instead", code=9)
 
 
+# --- time
+
+
+def _timer(turn: Turn, _event: TimerDue) -> None:
+    run, step = turn.run, turn.step
+    if run.due is None or run.due > turn.now:
+        return
+    if run.deadline is None or run.deadline > turn.now:
+        turn.change_step(retry_at=None)
+        turn.queue(None)
+    elif step.active:
+        turn.change_step(reason=course.deadline_reason(run))
+        turn.want(Wanted.FAIL)
+        turn.instruct("stop", "The run's deadline has passed")
+    else:
+        course.overrun(turn)
+
+
 # --- slots and boards
 
 
@@ -148,7 +168,7 @@ def _granted(turn: Turn, event: SlotGranted) -> None:
         turn.effect(ReleaseSlot(event.board.id))
         return
     turn.change_run(board=event.board, queued=False, waiting_since=None)
-    turn.dispatch()
+    course.dispatch(turn)
 
 
 def _still_waiting(turn: Turn, event: StillWaiting) -> None:
@@ -164,7 +184,7 @@ def _overdue(turn: Turn, _event: AnswerOverdue) -> None:
         turn.change_step(dispatched=turn.now)
         turn.effect(Dispatch(board.id, step.instance, step.attempt))
     elif turn.run.wanted is not Wanted.RUN:
-        _instruct(turn, "stop" if turn.run.wanted is Wanted.STOP else "pause", "asked again")
+        turn.instruct("pause" if turn.run.wanted is Wanted.PAUSE else "stop", "asked again")
 
 
 # --- what a board says about an attempt
@@ -211,25 +231,20 @@ def _log(_turn: Turn, _event: messages.Log) -> None:
 
 def _completed(turn: Turn, event: messages.Completed) -> None:
     turn.begun()
-    turn.complete(event.output)
+    course.completed(turn, event.output)
 
 
 def _failed(turn: Turn, event: messages.Failed) -> None:
-    turn.fail(StepReason(event.reason.code, event.reason.message, event.return_code, event.last_output))
+    reason = StepReason(event.reason.code, event.reason.message, event.return_code, event.last_output)
+    course.failed(turn, reason)
 
 
 def _refused(turn: Turn, event: messages.Refused) -> None:
     reason = StepReason(event.reason.code, f"Board '{turn.board_name}' refused the step: {event.reason.message}")
     if event.reason.code in {"bad-package", "bad-message"}:
-        turn.fail(reason)
+        course.failed(turn, reason)
     else:
         recovery.lost(turn, reason, Then.ANYWHERE)
-
-
-def _instruct(turn: Turn, command: str, reason: str) -> None:
-    if turn.run.board is not None:
-        turn.change_step(asked=turn.now)
-        turn.effect(Instruct(turn.run.board.id, turn.step.instance, turn.step.attempt, command, reason))
 
 
 _RULES: dict[type, Callable[[Turn, Any], None]] = {
@@ -239,6 +254,7 @@ _RULES: dict[type, Callable[[Turn, Any], None]] = {
     PropertiesChanged: _properties,
     InstanceRenamed: _renamed,
     SlotGranted: _granted,
+    TimerDue: _timer,
     StillWaiting: _still_waiting,
     BoardLost: recovery.board_lost,
     BoardLeft: recovery.board_left,

@@ -166,6 +166,9 @@ def head_document(run: Run) -> Document:
         "wanted": run.wanted.value,
         "seq": run.seq,
         "current": run.current,
+        "failed": run.failed,
+        "due": run.due,
+        "timed": run.due is not None,
         "board": _board_document(run.board),
         "need": {"languages": sorted(run.languages), "labels": sorted(run.labels)},
         "queued": run.queued,
@@ -173,6 +176,7 @@ def head_document(run: Run) -> Document:
         "waitingSince": run.waiting_since,
         "losses": run.losses,
         "deadline": run.deadline,
+        "trace": run.trace,
         "created": run.created,
         "started": run.started,
         "finished": run.finished,
@@ -198,11 +202,13 @@ def run_from(document: Mapping[str, Any]) -> Run:
         workflow_desc=document["workflow"]["desc"],
         account=str(document["accountId"]),
         steps=tuple(step_from(step) for step in document["steps"]),
+        failed=document.get("failed"),
         state=RunState(document["state"]),
         wanted=Wanted(document["wanted"]),
         board=_board_from(document["board"]),
         waiting_since=document["waitingSince"],
         deadline=document.get("deadline"),
+        trace=document.get("trace"),
     )
 
 

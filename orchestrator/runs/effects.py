@@ -35,6 +35,8 @@ from orchestrator.runs.vocabulary import (
 )
 from workties import messages
 from workties.errors import BadProperties
+from workties.process_log import about
+from workties.tracing import NO_TRACING, Tracing
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +79,7 @@ class Effects:
         audience: live clients.
         links: makes a signed, short-lived link for a stored package.
         clock: the moment, UTC.
+        tracing: records what is sent to boards.
     """
 
     def __init__(
@@ -88,7 +91,9 @@ class Effects:
         audience: Audience,
         links: Links,
         clock: Callable[[], datetime],
+        tracing: Tracing = NO_TRACING,
     ) -> None:
+        self._tracing = tracing
         self._workflows = database["workflows"]
         self._boards = boards
         self._slots = slots
@@ -100,7 +105,9 @@ class Effects:
         """Carry out one effect of `run`. Raises `Unavailable` when broker or database are away."""
         match effect:
             case Dispatch():
-                self._dispatch(run, effect)
+                ids = {"board": effect.board, "step": effect.instance, "attempt": effect.attempt}
+                with about(**ids), self._tracing.span("dispatch", run.trace, run=run.id, **ids):
+                    self._dispatch(run, effect)
             case Instruct():
                 self._order(run, effect)
             case Announce() | TellState():
@@ -140,7 +147,8 @@ class Effects:
     def _order(self, run: Run, effect: Instruct) -> None:
         # A pause that nobody wants any more would still end the attempt at its next checkpoint.
         if effect.command != "pause" or run.wanted is Wanted.PAUSE:
-            self.instruct(run.id, effect)
+            with about(board=effect.board, step=effect.instance, attempt=effect.attempt):
+                self.instruct(run.id, effect)
 
     def _tell(self, run: Run, told: Announce | TellState) -> None:
         if isinstance(told, Announce):
@@ -161,7 +169,7 @@ class Effects:
         try:
             properties = assigned_properties(run)
         except BadProperties as error:  # nobody decides to send such a step
-            log.error("run %s: step %s is not sent: %s", run.id, step.instance, error)
+            log.error("The step is not sent: %s", error)
             return
         self._boards.assign(
             messages.Assignment(
@@ -179,6 +187,7 @@ class Effects:
                 checkpoint=step.checkpoint if step.recovery.resumable else None,
                 limits=step.limits,
                 access=step.access,
+                trace=self._tracing.here() or run.trace,
             )
         )
 

@@ -17,6 +17,8 @@ from orchestrator.runs.effects import Effects
 from orchestrator.runs.store import RunStore, Stored
 from orchestrator.runs.vocabulary import Decision, Instruct, Run, RunEvent
 from workties.messages import StepEvent
+from workties.process_log import about
+from workties.tracing import NO_TRACING, Tracing
 
 log = logging.getLogger(__name__)
 
@@ -32,11 +34,19 @@ class Engine:
         effects: carries effects out.
         clock: the moment, UTC.
         new_token: makes a unique name for each time this process drains an outbox.
+        tracing: records what is decided.
     """
 
     def __init__(
-        self, store: RunStore, effects: Effects, clock: Callable[[], datetime], new_token: Callable[[], str]
+        self,
+        store: RunStore,
+        effects: Effects,
+        clock: Callable[[], datetime],
+        new_token: Callable[[], str],
+        *,
+        tracing: Tracing = NO_TRACING,
     ) -> None:
+        self._tracing = tracing
         self._store = store
         self._effects = effects
         self._clock = clock
@@ -51,7 +61,10 @@ class Engine:
         """
         token = self._new_token()
         stored = self._store.insert(begin(run, renewed, self._clock()), token, self._clock())
-        return None if stored is None else self._drain(stored, token)
+        if stored is None:
+            return None
+        with about(run=run.id):
+            return self._drain(stored, token)
 
     def handle(self, run_id: str, events: Sequence[RunEvent]) -> Run | None:
         """Apply events, in their order, in one write. Returns the run afterwards; None if there is no such run.
@@ -60,19 +73,18 @@ class Engine:
             StateForbids: one of them is a command that the state refuses; nothing was changed.
             Contended: others wrote each time.
         """
-        for _ in range(TRIES):
-            stored = self._store.load(run_id)
-            if stored is None:
-                self._forget_all(run_id, events)
-                return None
-            decision = _fold(stored.run, events, self._clock())
-            if decision.run == stored.run and not decision.effects:
-                return stored.run
-            token = self._new_token()
-            saved = self._store.save(stored, decision, token, self._clock())
-            if saved is not None:
-                return self._after(saved, decision, token)
-        raise Contended(run_id)
+        with about(run=run_id):
+            for _ in range(TRIES):
+                stored = self._store.load(run_id)
+                if stored is None:
+                    self._forget_all(run_id, events)
+                    return None
+                names = ", ".join(type(event).__name__ for event in events)
+                with self._tracing.span("decide", stored.run.trace, run=run_id, events=names):
+                    run = self._decide(stored, events)
+                if run is not None:
+                    return run
+            raise Contended(run_id)
 
     def recover(self) -> int:
         """Carry out what drainers that died have left; returns how many runs that were."""
@@ -80,10 +92,20 @@ class Engine:
         for run_id in self._store.abandoned(self._clock()):
             stored = self._store.take_over(run_id, token, self._clock())
             if stored is not None:
-                log.info("run %s: carrying out %d effects that were left over", run_id, len(stored.outbox))
-                self._drain(stored, token)
+                with about(run=run_id):
+                    log.info("Carrying out %d effects that were left over", len(stored.outbox))
+                    self._drain(stored, token)
                 done += 1
         return done
+
+    def _decide(self, stored: Stored, events: Sequence[RunEvent]) -> Run | None:
+        """The run after the events; None if somebody else wrote meanwhile."""
+        decision = _fold(stored.run, events, self._clock())
+        if decision.run == stored.run and not decision.effects:
+            return stored.run
+        token = self._new_token()
+        saved = self._store.save(stored, decision, token, self._clock())
+        return None if saved is None else self._after(saved, decision, token)
 
     def _after(self, saved: Stored, decision: Decision, token: str) -> Run:
         run = self._drain(saved, token) if saved.outbox and saved.drainer == token else saved.run
@@ -100,7 +122,7 @@ class Engine:
                 for _, effect in stored.outbox:
                     self._effects.carry_out(stored.run, effect)
             except OrchestratorError as error:
-                log.warning("run %s: an effect has to wait: %s", stored.run.id, error)
+                log.warning("An effect has to wait: %s", error)
                 return stored.run
             remaining = self._store.drained(stored, token)
         return stored.run
@@ -108,7 +130,7 @@ class Engine:
     def _forget_all(self, run_id: str, events: Sequence[RunEvent]) -> None:
         for event in events:
             if isinstance(event, StepEvent) and not event.final:
-                log.info("run %s is unknown: board %s is told to forget it", run_id, event.board)
+                log.info("This run is unknown: board %s is told to forget it", event.board)
                 self._effects.instruct(run_id, Instruct(event.board, event.instance, event.attempt, "forget"))
 
 

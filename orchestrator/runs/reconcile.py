@@ -25,9 +25,11 @@ from orchestrator.runs.vocabulary import (
     Instruct,
     Run,
     RunEvent,
+    TimerDue,
     Wanted,
 )
 from workties.messages import ActiveAttempt
+from workties.process_log import about
 
 log = logging.getLogger(__name__)
 
@@ -137,6 +139,8 @@ class Reconciler:
                 the broker now, so that no board is judged.
         """
         self._engine.recover()
+        for run_id in self._runs.due(self._clock()):
+            self._engine.handle(run_id, [TimerDue()])
         # Runs first: a lease is taken before its run holds it, so every run read here finds its lease below.
         runs = {run.id: run for run in self._runs.holding()}
         boards = {board.id: board for board in self._boards.all()}
@@ -189,7 +193,8 @@ class Reconciler:
             run = runs.get(lease.run)
             used = run is not None and run.board is not None and run.board.id == board.id
             if not used and now - lease.at >= self._timing.lease:
-                log.info("board %s: the lease of run %s is used by nobody and freed", board.id, lease.run)
+                with about(board=board.id, run=lease.run):
+                    log.info("The lease is used by nobody and freed")
                 self._slots.release(board.id, lease.run)
         if not board.connected or board.last_seen is None:
             return

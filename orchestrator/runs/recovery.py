@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
+from orchestrator.runs import course
+from orchestrator.runs.failing import goes_on
 from orchestrator.runs.turn import Turn
 from orchestrator.runs.vocabulary import (
     AttemptMissing,
@@ -64,7 +66,7 @@ def board_back(turn: Turn, event: BoardBack) -> None:
     """A board that was away is heard again: a step that waits for it goes on there."""
     board = turn.run.board
     if board is not None and board.id == event.board and turn.run.awaits_board:
-        turn.dispatch()
+        course.dispatch(turn)
 
 
 def missing(turn: Turn, event: AttemptMissing) -> None:
@@ -83,7 +85,9 @@ def interrupted(turn: Turn, event: messages.Interrupted) -> None:
         turn.effect(NoteLeaving(event.board))
         waits = turn.step.started is not None and turn.step.recovery.offline_grace > 0
         _cut_short(turn, reason, Then.WHEN_BACK if waits else Then.ANYWHERE)
-    elif event.reason.code != "paused" or turn.run.wanted is Wanted.STOP:
+    elif turn.run.wanted.ends and event.reason.code in {"stopped", "paused"}:
+        _cut_short(turn, reason, Then.HERE)
+    elif event.reason.code != "paused":
         lost(turn, reason, Then.HERE)
     elif turn.run.wanted is Wanted.PAUSE:
         turn.pause()
@@ -91,7 +95,7 @@ def interrupted(turn: Turn, event: messages.Interrupted) -> None:
         turn.change_step(dispatched=None, accepted=None, asked=None)
         turn.move("pause", reason=None)
         turn.move("resume", reason=None, progress=None)
-        turn.dispatch()
+        course.dispatch(turn)
 
 
 def lost(turn: Turn, reason: StepReason, then: Then) -> None:
@@ -99,7 +103,9 @@ def lost(turn: Turn, reason: StepReason, then: Then) -> None:
     turn.change_run(losses=turn.run.losses + 1)
     if turn.run.losses >= MOST_LOSSES and turn.run.wanted is Wanted.RUN:
         why = f"{MOST_LOSSES} attempts in this run were lost with their boards. Last: {reason.message}"
-        turn.fail(StepReason("board-lost", why))
+        course.failed(turn, StepReason("board-lost", why), here=then is Then.HERE)
+        if not turn.run.state.final:  # its policy has it go on, so that as many may be lost again
+            turn.change_run(losses=0)
     else:
         _cut_short(turn, reason, then)
 
@@ -111,8 +117,11 @@ def _cut_short(turn: Turn, reason: StepReason, then: Then) -> None:
     turn.change_step(dispatched=None, accepted=None, asked=None)
     if turn.run.wanted is Wanted.STOP:
         turn.end("stop")
-    elif begun and not _goes_on(turn.step) and turn.step.recovery.on_interrupt == "fail":
-        turn.fail(StepReason("interrupted", f"{reason.message}. {_why_not_again(turn.step)}"))
+    elif turn.run.wanted is Wanted.FAIL:
+        course.overrun(turn)
+    elif begun and not goes_on(turn.step) and turn.step.recovery.on_interrupt == "fail":
+        why = StepReason("interrupted", f"{reason.message}. {_why_not_again(turn.step)}")
+        course.failed(turn, why, here=then is Then.HERE)
     else:
         how = _how(turn.step, then, begun=begun)
         _try_again(turn, StepReason(reason.code, f"{reason.message}. {how}"), then, begun=begun)
@@ -121,9 +130,7 @@ def _cut_short(turn: Turn, reason: StepReason, then: Then) -> None:
 def _try_again(turn: Turn, reason: StepReason, then: Then, *, begun: bool) -> None:
     if then is Then.ANYWHERE:
         turn.give_back_slot()
-    if begun and not _goes_on(turn.step):
-        turn.change_step(checkpoint=None, checkpointed=None, workty_state=None)
-    turn.change_step(attempt=turn.step.attempt + 1, seq=0, board=None)
+    turn.end_attempt(anew=begun and not goes_on(turn.step))
     if turn.step.state is StepState.RUNNING:
         turn.move("lose", reason=reason, progress=None)
     else:
@@ -131,7 +138,7 @@ def _try_again(turn: Turn, reason: StepReason, then: Then, *, begun: bool) -> No
     if turn.run.wanted is Wanted.PAUSE:
         turn.pause()
     elif then is Then.HERE:
-        turn.dispatch()
+        course.dispatch(turn)
     elif then is Then.ANYWHERE:
         turn.queue(None)
 
@@ -141,15 +148,10 @@ def _keeps_board(step: Step, silent: float) -> bool:
     return (step.started is not None or step.accepted is not None) and silent < step.recovery.offline_grace
 
 
-def _goes_on(step: Step) -> bool:
-    """Whether there is a checkpoint from which the next attempt can go on."""
-    return step.recovery.resumable and step.checkpoint is not None
-
-
 def _how(step: Step, then: Then, *, begun: bool) -> str:
     if not begun:
         return "The step, which had not begun, is sent again"
-    how = "The step goes on from its last checkpoint" if _goes_on(step) else "The step starts again"
+    how = "The step goes on from its last checkpoint" if goes_on(step) else "The step starts again"
     grace = f" when the board is back, or elsewhere after {step.recovery.offline_grace:g} s"
     return how + (grace if then is Then.WHEN_BACK else "")
 

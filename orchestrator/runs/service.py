@@ -30,6 +30,7 @@ from orchestrator.runs.vocabulary import (
     StopWanted,
 )
 from workties.messages import Property
+from workties.tracing import NO_TRACING, Tracing
 
 
 class RunService:
@@ -41,6 +42,7 @@ class RunService:
         engine: applies commands.
         snapshots: reads the steps of a workflow.
         clock: the moment, UTC.
+        tracing: knows the trace that a new run becomes part of.
     """
 
     def __init__(
@@ -50,7 +52,10 @@ class RunService:
         engine: Engine,
         snapshots: Snapshots,
         clock: Callable[[], datetime],
+        *,
+        tracing: Tracing = NO_TRACING,
     ) -> None:
+        self._tracing = tracing
         self._workflows = database["workflows"]
         self._store = store
         self._engine = engine
@@ -62,7 +67,7 @@ class RunService:
 
         Raises:
             NotFound: there is no such workflow.
-            WorkflowEmpty: it has no instances.
+            WorkflowEmpty: it has no instances, or none that does more than clean up.
             StateForbids: its run is being stopped.
         """
         for _ in range(TRIES):
@@ -117,8 +122,7 @@ class RunService:
         latest = self._store.latest(str(workflow_id))
         if latest is None or latest.run.state.final:
             return False
-        waiting = {step.instance for step in latest.run.steps if step.state is not StepState.COMPLETED}
-        return str(instance_id) in waiting
+        return str(instance_id) in {step.instance for step in latest.run.steps if not step.state.final}
 
     def properties_changed(
         self, workflow_id: ObjectId, instance_id: ObjectId, properties: Sequence[Mapping[str, Any]]
@@ -154,8 +158,8 @@ class RunService:
         if workflow is None:
             raise NotFound("workflow")
         steps = self._snapshots.steps(workflow["worktiesInstancesIds"])
-        if not steps:
-            raise WorkflowEmpty(workflow["name"], str(workflow_id))
+        if all(step.policy.cleanup for step in steps):
+            raise WorkflowEmpty(workflow["name"], str(workflow_id), cleans_up=bool(steps))
         old = before.run.steps if before is not None else ()
         created, seconds = self._clock(), workflow.get("deadline")
         run = Run(
@@ -169,5 +173,6 @@ class RunService:
             created=created,
             deadline=None if seconds is None else created + timedelta(seconds=seconds),
             ticket=self._store.ticket(str(workflow["accountId"])),
+            trace=self._tracing.here(),
         )
         return self._engine.start(run, frozenset(step.instance for step in old if step.state is not StepState.INITIAL))

@@ -3,9 +3,9 @@
 The only module of the engine that knows the collection `runs`. A document is written only by compare-and-set on its
 `version`. Its outbox is emptied by one process at a time, the *drainer*: whoever writes while nobody drains becomes it,
 and who writes while somebody drains leaves the effects to that one. So effects are carried out in the order of the
-decisions; a drainer that dies is followed by another one after `DRAIN_SECONDS`. Whether a run has not ended (`active`)
-and whether it has a slot (`held`) is stored for indexes that hold no history; `boards` are all that ever had
-an attempt.
+decisions; a drainer that dies is followed by another one after `DRAIN_SECONDS`. Whether a run has not ended (`active`),
+has a slot (`held`), or waits for a moment (`timed`, `due`) is stored for indexes that hold no history; `boards` are all
+that ever had an attempt.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
         ),
         IndexModel([("drainUntil", ASCENDING)], partialFilterExpression={"draining": True}, name="outbox"),
         IndexModel([("board.id", ASCENDING)], partialFilterExpression={"held": True}, name="board"),
+        IndexModel([("due", ASCENDING)], partialFilterExpression={"timed": True}, name="timers"),
         IndexModel([("active", ASCENDING)], partialFilterExpression={"active": True}, name="active"),
         IndexModel([("finished", ASCENDING)], name="by_finish"),
         IndexModel([("created", DESCENDING), ("_id", DESCENDING)], name="by_creation"),
@@ -211,6 +212,11 @@ class RunStore:
         found = self._runs.find(key, _DECIDED)
         return [run_from(document) for document in found]
 
+    def due(self, now: datetime, limit: int = 500) -> list[str]:
+        """Ids of runs whose timers are due, those that are so for the longest time first."""
+        found = self._runs.find({"timed": True, "due": {"$lte": now}}, {"_id": 1}).sort("due", ASCENDING).limit(limit)
+        return [str(document["_id"]) for document in found]
+
     def steps(self, run_ids: Sequence[ObjectId]) -> Mapping[ObjectId, Run]:
         """These runs, in one query."""
         found = self._runs.find({"_id": {"$in": list(run_ids)}}, _DECIDED)
@@ -228,7 +234,8 @@ class RunStore:
 
     def active_with_workty(self, workty_id: str) -> list[str]:
         """Ids of the runs that have not ended and have still to run an instance of this workty."""
-        needing = {"program.id": workty_id, "state": {"$ne": StepState.COMPLETED.value}}
+        ended = [state.value for state in StepState if state.final]
+        needing = {"program.id": workty_id, "state": {"$nin": ended}}
         found = self._runs.find({"active": True, "steps": {"$elemMatch": needing}}, {"_id": 1})
         return [str(document["_id"]) for document in found]
 

@@ -28,6 +28,11 @@ class StepState(StrEnum):
     PAUSED = "paused"
     STOPPED = "stopped"
 
+    @property
+    def final(self) -> bool:
+        """Whether nothing changes any more in this run."""
+        return self in {StepState.COMPLETED, StepState.FAILED, StepState.STOPPED}
+
 
 class RunState(StrEnum):
     """States of a run (live API contract, section 5); they follow from the current step and what is wanted."""
@@ -48,11 +53,17 @@ class RunState(StrEnum):
 
 
 class Wanted(StrEnum):
-    """What the owner of a run wants of it."""
+    """What the owner of a run wants of it: to go on, to pause, to stop; or to fail, because its deadline has passed."""
 
     RUN = "run"
     PAUSE = "pause"
     STOP = "stop"
+    FAIL = "fail"
+
+    @property
+    def ends(self) -> bool:
+        """Whether the run shall end as soon as its board confirms it."""
+        return self in {Wanted.STOP, Wanted.FAIL}
 
 
 # --- runs
@@ -147,8 +158,10 @@ class Step:
 class Run:
     """One run of a workflow.
 
+    `failed` is the index of the step for which it fails: once that is known, only steps that clean up may follow.
     `seq` counts announced changes of state, `losses` counts boards and restarts that cost it an attempt. While
     `queued`, the run waits for a slot, in the order of `ticket` and then `waiting_since`. At `deadline` it fails.
+    `trace` is the trace of the request that began it (`workties.tracing`).
     """
 
     id: str
@@ -163,19 +176,28 @@ class Run:
     wanted: Wanted = Wanted.RUN
     seq: int = 0
     current: int = 0
+    failed: int | None = None
     board: BoardRef | None = None
     queued: bool = False
     ticket: int = 0
     waiting_since: datetime | None = None
     losses: int = 0
     deadline: datetime | None = None
+    trace: str | None = None
     started: datetime | None = None
     finished: datetime | None = None
 
     @property
     def step(self) -> Step:
-        """The current step: the first that is not completed, or the last one."""
+        """The current step: the one whose turn it is, or that was the last one."""
         return self.steps[self.current]
+
+    @property
+    def due(self) -> datetime | None:
+        """When something follows from the time alone: a step is tried again, or the deadline passes."""
+        deadline = None if self.wanted.ends else self.deadline
+        moments = [moment for moment in (self.step.retry_at, deadline) if moment is not None]
+        return min(moments) if moments and not self.state.final else None
 
     @property
     def awaits_board(self) -> bool:
@@ -285,6 +307,11 @@ class InstanceRenamed:
     desc: str
 
 
+@dataclass(frozen=True, slots=True)
+class TimerDue:
+    """The moment has come that the run said was `due`."""
+
+
 Command = ResumeWanted | PauseWanted | StopWanted
 RunEvent = (
     Command
@@ -297,6 +324,7 @@ RunEvent = (
     | AnswerOverdue
     | PropertiesChanged
     | InstanceRenamed
+    | TimerDue
     | StepEvent
 )
 

@@ -210,6 +210,28 @@ def test_applying_a_file_again_changes_nothing_and_a_changed_one_changes_what_di
     assert workty("run", write(changed), "--follow").stdout.startswith("Workflow 'nightly' is as described.")
 
 
+def test_policies_and_a_deadline_of_a_file_are_applied_and_a_value_that_cannot_be_is_told_with_its_step(
+    workty: Workty, write: Callable[[str], str]
+) -> None:
+    text = (
+        "name: careful\ndeadline: 600\nsteps:\n- {workty: without-delay, name: try, policy: {retries: 2, timeout: 9}}\n"
+    )
+    assert workty("run", write(text), "--follow").returncode == 0
+    assert workty("run", write(text), "--follow").stdout.startswith("Workflow 'careful' is as described.")
+    [listed] = document(workty("workflows", "--json"))
+    assert (listed["deadline"], listed["instances"][0]["policy"]) == (600, {"retries": 2, "timeout": 9})
+    assert re.search(r"careful +1 +1 completed +600 s", workty("workflows").stdout)
+    wrong = one_line(workty("run", write(text.replace("9", "0"))), 1)
+    assert wrong.startswith(
+        "workty: Step 'try': Validation Error Path `policy.timeout` is not usable: expected a number"
+    )
+    assert (
+        workty("run", write("name: careful\nsteps: [{workty: without-delay, name: try}]"), "--follow").returncode == 0
+    )
+    [listed] = document(workty("workflows", "--json"))
+    assert (listed["deadline"], listed["instances"][0]["policy"]) == (None, {})
+
+
 def test_a_workflow_that_fails_is_exit_code_1_and_its_names_and_lines_cannot_control_the_terminal(
     workty: Workty, write: Callable[[str], str]
 ) -> None:

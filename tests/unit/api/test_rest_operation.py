@@ -15,6 +15,7 @@ from pymongo.errors import ServerSelectionTimeoutError
 from api.rest.health import Dependencies
 from api.server import create_app
 from api.settings import ApiSettings
+from orchestrator.runs.course import completed
 from orchestrator.runs.store import RunStore
 from orchestrator.runs.turn import Turn
 from orchestrator.runs.vocabulary import StepState
@@ -92,7 +93,7 @@ def test_metrics_tell_how_fast_steps_end_and_how_far_orchestrators_are_behind(wo
     run = stored(world, ann, step("copy", StepState.RUNNING, attempt=1, board=BOARD), step("send"))
     found = RunStore(world.db).load(run)
     turn = Turn(replace(found.run, board=BOARD), world.clock())
-    turn.complete({})
+    completed(turn, {})
     assert RunStore(world.db).save(found, turn.decision(), "token", world.clock()) is not None
     world.services.pulse.note(world.clock())
     world.services.pulse.note(world.clock() - timedelta(seconds=9))

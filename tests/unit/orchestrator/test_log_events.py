@@ -99,7 +99,7 @@ def test_lines_are_stored_though_nobody_can_be_told(
         assert setting.apply(setting.wrote("one"), setting.wrote("two")) == ["acknowledged"] * 2
     assert setting.texts() == ["one", "two"]
     assert [record.getMessage() for record in caplog.records] == [
-        f"run {setting.run}: lines are stored, but not told: The message broker is not reachable now. Try again in 2 s"
+        "Lines are stored, but not told: The message broker is not reachable now. Try again in 2 s"
     ]
 
 

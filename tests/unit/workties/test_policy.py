@@ -1,3 +1,5 @@
+"""What a manifest and an instance may say of failures, and which of them counts."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -43,6 +45,7 @@ def test_what_an_instance_says_comes_before_what_the_manifest_says() -> None:
     [
         ({"retries": 101}, "retries: expected a whole number from 0 to 100"),
         ({"retries": True}, "retries: expected a whole number"),
+        ({"retryOn": None}, "retryOn: expected a list of up to 9 texts, got None"),
         ({"retryOn": ["bad-luck"]}, "retryOn: expected one of board-lost, crash"),
         ({"exitCodes": [256]}, "exitCodes: expected a whole number from 0 to 255"),
         ({"backoffFactor": 0.5}, "backoffFactor: expected a number from 1 to 100"),

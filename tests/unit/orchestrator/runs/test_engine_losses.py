@@ -84,6 +84,17 @@ def test_an_attempt_that_its_agent_interrupts_to_stop_goes_on_elsewhere_and_is_n
     assert world.run(workflow).losses == 0
 
 
+def test_a_stop_that_the_board_confirms_is_no_loss(world: World) -> None:
+    board = world.board()
+    workflow = world.workflow(1)
+    world.core.runs.start(workflow)
+    world.drive(board, "state")
+    world.core.runs.stop(workflow, "enough")
+    world.obey(board)
+    world.deliver_all()
+    assert (world.run(workflow).state, world.run(workflow).losses) == (RunState.STOPPED, 0)
+
+
 def test_an_assignment_without_an_answer_is_sent_again_as_the_same_attempt(world: World) -> None:
     board = world.board()
     workflow = world.workflow(1)

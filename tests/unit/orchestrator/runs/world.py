@@ -6,7 +6,7 @@ Time is a number that tests move. Boards hold what was sent to them until a test
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -116,9 +116,21 @@ class World:
     # --- what clients do
 
     def workflow(
-        self, steps: int = 2, account: str = ACCOUNT, language: str = "python", **package_fields: Any
+        self,
+        steps: int = 2,
+        account: str = ACCOUNT,
+        language: str = "python",
+        *,
+        policies: Sequence[Mapping[str, Any]] = (),
+        deadline: float | None = None,
+        **package_fields: Any,
     ) -> ObjectId:
-        """A workflow of so many steps, of a workty whose stored package has these further fields."""
+        """A workflow of so many steps, of a workty whose stored package has these further fields.
+
+        Args:
+            policies: of the first instances, one each.
+            deadline: seconds that a run may take.
+        """
         workty = ObjectId()
         package = {
             "sha256": "a" * 64, "size": 1, "entry": "main.py", "language": language,
@@ -129,13 +141,19 @@ class World:
         )
         instances = [ObjectId() for _ in range(steps)]
         workflow = ObjectId()
-        for instance in instances:
+        for number, instance in enumerate(instances):
             self.database["workty_instances"].insert_one(
-                {"_id": instance, "workflowId": workflow, "worktyId": workty, "name": "", "propertiesIds": []}
-            )
+                {
+                    "_id": instance, "workflowId": workflow, "worktyId": workty, "name": "", "propertiesIds": [],
+                    "policy": dict(policies[number]) if number < len(policies) else {},
+                }
+            )  # fmt: skip
         self.database["workflows"].insert_one(
-            {"_id": workflow, "name": "wf", "accountId": ObjectId(account), "worktiesInstancesIds": instances}
-        )
+            {
+                "_id": workflow, "name": "wf", "accountId": ObjectId(account), "worktiesInstancesIds": instances,
+                "deadline": deadline,
+            }
+        )  # fmt: skip
         return workflow
 
     def run(self, workflow: ObjectId) -> Run:
