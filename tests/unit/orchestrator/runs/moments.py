@@ -207,6 +207,16 @@ def _paused(scene: Scene) -> None:
     scene.world.deliver_all()
 
 
+def _retries(scene: Scene) -> None:
+    scene.begin()
+    _fails(scene)
+
+
+def _overruns(scene: Scene) -> None:
+    scene.begin()
+    scene.world.beat(61)
+
+
 def _silent(then: str, seconds: float = 0.0) -> Callable[[Scene], None]:
     def arrange(scene: Scene) -> None:
         scene.begin()
@@ -256,6 +266,8 @@ MOMENTS: Mapping[str, tuple[dict[str, Any], Arrange]] = {
     "is `pausing` before its step has begun": ({}, _asked("pause", begun=False)),
     "is `paused`": ({}, _paused),
     "is `stopping`": ({}, _asked("stop")),
+    "waits to try a step again (`retry`)": ({"policies": [{"retries": 1, "backoff": 60}]}, _retries),
+    "is `stopping` because its deadline has passed": ({"deadline": 60}, _overruns),
     "has a board that is silent, and comes back in time": ({}, _silent("back")),
     "has a board that is silent, and stays so": ({}, _silent("lost")),
     "has a board that is silent, and whose step may be for long (`offline_grace`)": (
@@ -333,6 +345,7 @@ ACTS: Mapping[str, tuple[dict[str, Any], Arrange]] = {
     "has ended the step before, and another follows": ({}, _ends_before),
     "has ended the last step before": ({"steps": 1}, _ends_before),
     "says that the step has failed": ({}, _fails),
+    "says that the step has failed, and it has tries left": ({"policies": [{"retries": 1}]}, _fails),
     "runs a program that knows no pause, and another step follows": ({}, _knows_no_pause),
     "runs a program that knows no pause as the last step": ({"steps": 1}, _knows_no_pause),
     "restarts after a power cut": ({}, Scene.restart),
