@@ -90,6 +90,7 @@ def _resume(turn: Turn, event: ResumeWanted) -> None:
         turn.want(Wanted.RUN)
     elif turn.run.state is RunState.PAUSED:
         turn.change_run(wanted=Wanted.RUN, ticket=event.ticket)
+        turn.change_step(progress=None)
         turn.queue("resume", event.waits_for)
 
 

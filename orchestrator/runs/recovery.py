@@ -94,7 +94,7 @@ def interrupted(turn: Turn, event: messages.Interrupted) -> None:
     else:  # the pause was withdrawn after the board had been told
         turn.change_step(dispatched=None, accepted=None, asked=None)
         turn.move("pause", reason=None)
-        turn.move("resume", reason=None)
+        turn.move("resume", reason=None, progress=None)
         course.dispatch(turn)
 
 
