@@ -144,8 +144,12 @@ def _try_again(turn: Turn, reason: StepReason, then: Then, *, begun: bool) -> No
 
 
 def _keeps_board(step: Step, silent: float) -> bool:
-    """Whether a step that has begun rather waits for its board. One that has not loses nothing elsewhere."""
-    return (step.started is not None or step.accepted is not None) and silent < step.recovery.offline_grace
+    """Whether a step rather waits for its board, which has its present attempt, or had it and said that it comes back.
+
+    One that was sent there and not accepted loses nothing elsewhere.
+    """
+    there = step.accepted is not None if step.active else step.started is not None
+    return there and silent < step.recovery.offline_grace
 
 
 def _how(step: Step, then: Then, *, begun: bool) -> str:
