@@ -8,8 +8,10 @@ mandatory: one that no queue takes is an error, not a loss.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from amqp.exceptions import AMQPError, ChannelError
@@ -17,6 +19,7 @@ from celery import Celery
 from kombu import Connection, Exchange, Queue
 from kombu.exceptions import KombuError, OperationalError
 
+from orchestrator.deliveries import KEY_HEADER, SENDER_HEADER
 from orchestrator.errors import Unavailable
 from workties import messages
 
@@ -25,6 +28,9 @@ log = logging.getLogger(__name__)
 EVENTS_QUEUE = "events"
 LOGS_QUEUE = "logs"
 DEAD_LETTERS_QUEUE = "dead-letters"
+
+#: Headers of a dead letter beside those that it keeps when it is replayed: why it is one, and since when (ISO 8601).
+REASON_HEADER, AT_HEADER = "x-workty-reason", "x-workty-at"
 
 #: Kinds of events that change runs or boards; `log` goes to a queue of its own.
 EVENT_KINDS = ("accepted", "refused", "state", "progress", "completed", "failed", "interrupted", "heartbeat", "bye")
@@ -64,6 +70,12 @@ def server_app(url: str) -> Celery:
         broker_pool_limit=16,
     )
     return app
+
+
+def account(app: Celery) -> str | None:
+    """The account as which an application is known to the broker; None on the embedded stack, which has no accounts."""
+    connection = app.connection_for_write()
+    return None if connection.transport_cls == "memory" else connection.userid or "guest"
 
 
 def declare(connection: Connection) -> None:
@@ -116,10 +128,12 @@ class BoardSender:
 
     Args:
         app: from `server_app`.
+        clock: the moment, UTC.
     """
 
-    def __init__(self, app: Celery) -> None:
+    def __init__(self, app: Celery, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._app = app
+        self._clock = clock
 
     def assign(self, assignment: messages.Assignment) -> None:
         """Send an assignment. Returns once the broker has it. Raises `Unavailable`."""
@@ -146,16 +160,23 @@ class BoardSender:
                 **_DELIVERY,
             )
 
-    def dead_letter(self, body: Any, reason: str, routing_key: str) -> None:
-        """Keep a message that cannot be used, with the reason why. Raises `Unavailable`."""
+    def dead_letter(self, body: Any, reason: str, routing_key: str, sender: str | None) -> None:
+        """Keep a message that cannot be used, with the reason why. Raises `Unavailable`.
+
+        Args:
+            sender: the account that sent it, as the broker says; None if it does not.
+        """
         with self._delivering(None), self._app.producer_or_acquire() as producer:
-            headers = {"x-workty-reason": reason[:1000], "x-workty-routing-key": routing_key}
+            headers = {REASON_HEADER: reason[:1000], KEY_HEADER: routing_key, AT_HEADER: self._clock().isoformat()}
+            if sender is not None:
+                headers[SENDER_HEADER] = sender
             producer.publish(
                 {"reason": reason[:1000], "routingKey": routing_key, "message": body},
                 exchange="",
                 routing_key=DEAD_LETTERS_QUEUE,
                 serializer="json",
                 headers=headers,
+                message_id=uuid.uuid4().hex,
                 **_PUBLISH,
                 **_DELIVERY,
             )
