@@ -186,8 +186,10 @@ class BoardSender:
         with self._delivering(None), self._app.connection_for_write() as connection:
             declare_board(connection, board_id)
 
-    def waiting_events(self, timeout: float = CHECK_SECONDS) -> int:
-        """How many events wait to be read, asked over a new connection: so the broker is there.
+    def waiting(self, timeout: float = CHECK_SECONDS) -> dict[str, int]:
+        """How many events wait to be read, and how many dead letters there are, by the queue's name.
+
+        Asked over a new connection: so the broker is there.
 
         Args:
             timeout: seconds for the connection.
@@ -197,7 +199,8 @@ class BoardSender:
         with self._delivering(None), self._app.connection_for_write(connect_timeout=timeout) as connection:
             connection.ensure_connection(max_retries=0, timeout=timeout)
             with connection.channel() as channel:
-                return int(events_queue()(channel).queue_declare(passive=True).message_count)
+                queues = (events_queue(), _bounded(DEAD_LETTERS_QUEUE, KEPT_DEAD_LETTERS))
+                return {q.name: int(q(channel).queue_declare(passive=True).message_count) for q in queues}
 
     def declare(self) -> None:
         """Declare what exists once. Raises `Unavailable`."""
@@ -206,14 +209,24 @@ class BoardSender:
 
     @contextmanager
     def _delivering(self, board_id: str | None) -> Iterator[None]:
-        try:
-            yield
-        except ChannelError as error:
-            if board_id is None or error.reply_code != NO_ROUTE:
-                raise Unavailable(f"The message broker ({error})") from error
-            # The board was removed, or its queues were. Reconciliation asks again, or gives the board up.
-            log.warning(
-                "Board %s has no queue; a message to it was dropped. To add a board: workty board add", board_id
-            )
-        except (OperationalError, KombuError, AMQPError, OSError) as error:
-            raise Unavailable(f"The message broker ({type(error).__name__})") from error
+        with reaching():
+            try:
+                yield
+            except ChannelError as error:
+                if board_id is None or error.reply_code != NO_ROUTE:
+                    raise
+                # The board was removed, or its queues were. Reconciliation asks again, or gives the board up.
+                log.warning(
+                    "Board %s has no queue; a message to it was dropped. To add a board: workty board add", board_id
+                )
+
+
+@contextmanager
+def reaching() -> Iterator[None]:
+    """Turn what is raised while the broker is away into `Unavailable`."""
+    try:
+        yield
+    except ChannelError as error:
+        raise Unavailable(f"The message broker ({error})") from error
+    except (OperationalError, KombuError, AMQPError, OSError) as error:
+        raise Unavailable(f"The message broker ({type(error).__name__})") from error
