@@ -7,6 +7,7 @@ mandatory: one that no queue takes is an error, not a loss.
 
 from __future__ import annotations
 
+import json
 import logging
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -161,20 +162,25 @@ class BoardSender:
             )
 
     def dead_letter(self, body: Any, reason: str, routing_key: str, sender: str | None) -> None:
-        """Keep a message that cannot be used, with the reason why. Raises `Unavailable`.
+        """Keep a message that cannot be used, with the reason why.
+
+        Raises `Unavailable`; ValueError, TypeError or RecursionError if JSON cannot hold the body.
 
         Args:
             sender: the account that sent it, as the broker says; None if it does not.
         """
+        reason = reason[:1000].encode(errors="backslashreplace").decode()
+        text = json.dumps({"reason": reason, "routingKey": routing_key, "message": body})
+        headers = {REASON_HEADER: reason, KEY_HEADER: routing_key, AT_HEADER: self._clock().isoformat()}
+        if sender is not None:
+            headers[SENDER_HEADER] = sender
         with self._delivering(None), self._app.producer_or_acquire() as producer:
-            headers = {REASON_HEADER: reason[:1000], KEY_HEADER: routing_key, AT_HEADER: self._clock().isoformat()}
-            if sender is not None:
-                headers[SENDER_HEADER] = sender
             producer.publish(
-                {"reason": reason[:1000], "routingKey": routing_key, "message": body},
+                text,
                 exchange="",
                 routing_key=DEAD_LETTERS_QUEUE,
-                serializer="json",
+                content_type="application/json",
+                content_encoding="utf-8",
                 headers=headers,
                 message_id=uuid.uuid4().hex,
                 **_PUBLISH,

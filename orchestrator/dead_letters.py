@@ -1,9 +1,10 @@
 """The queue of dead letters for people: to be listed, replayed, and dropped one by one. Nothing else reads it.
 
-RabbitMQ lets nobody look into a queue. So letters are taken without being acknowledged, and go back in their order as
-the channel is closed, or as this process dies; meanwhile another reader does not see them. A letter is acknowledged
-only after it was to be dropped, or after the broker has confirmed its replay: a crash in between repeats the replay,
-which run engine and boards tolerate as they do any message that comes twice.
+RabbitMQ lets nobody look into a queue. So letters are taken without being acknowledged, and go back as the channel is
+closed, or as this process dies; meanwhile another reader does not see them. They go back to the end of the queue, so
+all of them are taken each time: that keeps their order. A letter is acknowledged only after it was to be dropped, or
+after the broker has confirmed its replay: a crash in between repeats the replay, which run engine and boards tolerate
+as they do any message that comes twice.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
+from time import monotonic, sleep
 from typing import Any
 
 from amqp.exceptions import ChannelError
@@ -24,6 +27,8 @@ from orchestrator.letters import Letter, Replay, letter_of
 #: How long (seconds) the broker may take to connect.
 CONNECT_SECONDS = 5.0
 CONFIRM_SECONDS = 10.0
+#: How long (seconds) letters may take to be in the queue again after their channel was closed, and between two looks.
+BACK_SECONDS, LOOK_SECONDS = 5.0, 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,7 @@ class DeadLetters:
     def read(self, limit: int) -> tuple[list[Letter], int]:
         """The oldest letters, at most `limit`, and how many there are."""
         with self._desk() as desk:
-            return [taken.letter for taken in desk.take(limit)], desk.total
+            return [taken.letter for taken in islice(desk.take(), limit)], desk.total
 
     def find(self, letter_id: str) -> Letter:
         """One letter. Raises `NoSuchLetter`."""
@@ -64,7 +69,7 @@ class DeadLetters:
     def drop_all(self) -> int:
         """Delete those that are there now; returns how many there were."""
         with self._desk() as desk:
-            return sum(map(desk.remove, desk.take(desk.total)))
+            return sum(map(desk.remove, desk.take()))
 
     def replay(self, letter_id: str) -> Letter:
         """Have one letter read again by whoever it was for, and return it. Raises `NoSuchLetter`, `CannotReplay`."""
@@ -77,7 +82,7 @@ class DeadLetters:
         """Replay those that are there now, oldest first; how many were, and why the others stay."""
         replayed, staying = 0, []
         with self._desk() as desk:
-            for taken in desk.take(desk.total):
+            for taken in desk.take():
                 try:
                     desk.replay(taken)
                     replayed += 1
@@ -91,7 +96,12 @@ class DeadLetters:
             connection.ensure_connection(max_retries=0, timeout=CONNECT_SECONDS)
             declare(connection)
             with connection.channel() as letters, connection.channel() as again:
-                yield _Desk(connection, letters, again, account(self._app))
+                desk = _Desk(connection, letters, again, account(self._app))
+                try:
+                    yield desk
+                finally:
+                    desk.clear()
+            _until_back(connection, desk.total - desk.removed)
 
 
 class _Desk:
@@ -101,19 +111,26 @@ class _Desk:
         self._letters, self._server = letters, server
         self._producer = connection.Producer(again, auto_declare=False)
         letters.auto_decode = False
-        self.total = int(letters.queue_declare(DEAD_LETTERS_QUEUE, passive=True).message_count)
+        self.total, self.removed = _count(letters), 0
+        self._left = self.total
 
-    def take(self, limit: int) -> Iterator[Taken]:
-        """The oldest letters, at most `limit`."""
-        for _ in range(limit):
-            message = self._letters.basic_get(DEAD_LETTERS_QUEUE)
-            if message is None:
-                return
+    def take(self) -> Iterator[Taken]:
+        """The letters that were there at first, oldest first."""
+        while (message := self._next()) is not None:
             yield Taken(letter_of(bytes(message.body), message.properties), message.delivery_tag)
+
+    def clear(self) -> None:
+        """Take what was not looked at, so that all letters go back in their order."""
+        while self._next() is not None:
+            pass
+
+    def _next(self) -> Any:
+        self._left -= 1
+        return self._letters.basic_get(DEAD_LETTERS_QUEUE) if self._left >= 0 else None
 
     def find(self, letter_id: str) -> Taken:
         """The oldest letter with this id. Raises `NoSuchLetter`."""
-        for taken in self.take(self.total):
+        for taken in self.take():
             if taken.letter.id == letter_id:
                 return taken
         raise NoSuchLetter(letter_id, self.total)
@@ -121,6 +138,7 @@ class _Desk:
     def remove(self, taken: Taken) -> bool:
         """Delete a letter; always True."""
         self._letters.basic_ack(taken.tag)
+        self.removed += 1
         return True
 
     def replay(self, taken: Taken) -> None:
@@ -150,3 +168,15 @@ class _Desk:
             confirm_timeout=CONFIRM_SECONDS,
             **vouched,
         )
+
+
+def _count(channel: Any) -> int:
+    return int(channel.queue_declare(DEAD_LETTERS_QUEUE, passive=True).message_count)
+
+
+def _until_back(connection: Connection, letters: int) -> None:
+    """Return when so many letters can be read again: the broker brings them back some time after the channel's end."""
+    until = monotonic() + BACK_SECONDS
+    with connection.channel() as channel:
+        while _count(channel) < letters and monotonic() < until:
+            sleep(LOOK_SECONDS)

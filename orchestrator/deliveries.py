@@ -23,7 +23,7 @@ from workties.parsing import parse_event
 log = logging.getLogger(__name__)
 
 #: Keeps a message that cannot be used: body, reason, routing key, and the sender that the broker vouches for, if any.
-#: Raises `Unavailable` if it cannot now.
+#: Raises `Unavailable` if it cannot now; ValueError, TypeError or RecursionError if JSON cannot hold the body.
 Keep = Callable[[Any, str, str, str | None], None]
 
 #: Headers of a dead letter, and of the message that it becomes when it is replayed: whom the broker vouched for, and
@@ -148,7 +148,10 @@ class Settling:
         sender, key = origin(delivery, self._server)
         log.warning("Message %s goes to the dead letters: %s", key, reason)
         try:
-            self._keep(_readable(delivery), reason, str(key), sender)
+            try:
+                self._keep(_readable(delivery), reason, str(key), sender)
+            except (ValueError, TypeError, RecursionError):  # what can be decoded cannot always be encoded
+                self._keep(_raw(delivery), reason, str(key), sender)
         except Unavailable:
             return False
         delivery.ack()
@@ -160,4 +163,8 @@ def _readable(delivery: Delivery) -> Any:
     if len(delivery.body) <= MAX_BYTES:
         with suppress(Exception):  # as in `checked`
             return delivery.payload
+    return _raw(delivery)
+
+
+def _raw(delivery: Delivery) -> str:
     return repr(delivery.body[:65536])

@@ -139,11 +139,10 @@ def _order_problem(queue: str, message: Any, headers: Mapping[str, Any]) -> str 
         return _problem(lambda: parse_control(message))
     if headers.get("task") != EXECUTE_TASK:
         return f"task: expected {EXECUTE_TASK}, got {headers.get('task')!r}"
-    try:
-        [[assignment], *_] = message
-    except (TypeError, ValueError):
+    arguments = message[0] if isinstance(message, list) and message else None
+    if not isinstance(arguments, list) or len(arguments) != 1:
         return "expected a Celery task with one argument"
-    return _problem(lambda: parse_assignment(assignment))
+    return _problem(lambda: parse_assignment(arguments[0]))
 
 
 def _problem(check: Callable[[], object]) -> str | None:

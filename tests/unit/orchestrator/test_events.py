@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import Any
 
@@ -110,6 +111,19 @@ def test_what_kombu_cannot_or_may_not_decode_is_kept_aside(
     delivery = Raw(body, content_type, encoding)
     assert setting.handler.apply([delivery])
     assert "cannot be decoded" in setting.kept[0][1]
+    assert delivery.fate == "acknowledged"
+
+
+def test_a_body_that_json_cannot_hold_is_kept_as_text(setting: Setting) -> None:
+    def keep(body: Any, *rest: Any) -> None:
+        setting.keep(json.loads(json.dumps(body)), *rest)
+
+    core = setting.world.core
+    delivery = Raw(
+        b'{"v": {"__type__": "uuid", "__value__": {"hex": "%s"}}}' % (b"5f" * 16), "application/json", "utf-8"
+    )
+    assert EventHandler(core.engine, core.fleet, keep).apply([delivery])
+    assert "__type__" in setting.kept[0][0]
     assert delivery.fate == "acknowledged"
 
 
