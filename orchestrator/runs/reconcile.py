@@ -143,7 +143,7 @@ class Reconciler:
         if silent_since is not None:
             self._fleet.judge(list(boards.values()), silent_since, self._timing.lost_after, self._timing.heartbeat)
         for run in runs.values():
-            event = self._repair(run, boards)
+            event = self._repair(run, boards, hears=silent_since is not None)
             if event is not None:
                 self._engine.handle(run.id, [event])
         for board in boards.values():
@@ -151,7 +151,7 @@ class Reconciler:
         self._lasting.end_sweep()
         self._slots.fill()
 
-    def _repair(self, run: Run, boards: Mapping[str, Board]) -> RunEvent | None:
+    def _repair(self, run: Run, boards: Mapping[str, Board], *, hears: bool) -> RunEvent | None:
         """The event that repairs a run which holds a slot, if it needs repair."""
         if run.board is None:
             return None
@@ -161,7 +161,7 @@ class Reconciler:
         # Time is counted from heartbeat to heartbeat: while none comes, nothing can be listed, and nothing is answered.
         heard = board.last_seen if board.connected else None
         if heard is not None and overdue(run, now, self._timing.answer):
-            return AnswerOverdue()
+            return AnswerOverdue(hears)
         if heard is not None and run.awaits_board:
             here = self._lasting.seen((run.id, step.instance, step.attempt, "back"), heard)
             return BoardBack(board.id) if here > timedelta() else None

@@ -90,8 +90,8 @@ class Step:
     `attempt` numbers the last dispatch (0 = never sent), which went to `board`; without a board it is the number that
     the next one gets, because the one before was cut short. While `dispatched` is set, that attempt is with a board.
     `seq` is the last event of it that was applied. `asked` is when the board was last told to stop or pause it.
-    `former` are names that the step had before in this run; `declared` are the properties that its workty declares.
-    `workty_state` is the program's own state, `checkpointed` when `checkpoint` came.
+    `unanswered` counts how often it was sent in vain. `workty_state` is the program's own state, `checkpointed` when
+    `checkpoint` came. `former` are names that the step had before in this run, `declared` its workty's properties.
     """
 
     instance: str
@@ -113,6 +113,7 @@ class Step:
     dispatched: datetime | None = None
     accepted: datetime | None = None
     asked: datetime | None = None
+    unanswered: int = 0
     checkpoint: Checkpoint | None = None
     checkpointed: datetime | None = None
     workty_state: str | None = None
@@ -259,7 +260,9 @@ class AttemptMissing:
 
 @dataclass(frozen=True, slots=True)
 class AnswerOverdue:
-    """A board has not answered the last message about the current attempt in time: it is sent again."""
+    """A board owes an answer about the current attempt: it is asked again. `heard`: whether boards are heard now."""
+
+    heard: bool = False
 
 
 @dataclass(frozen=True, slots=True)

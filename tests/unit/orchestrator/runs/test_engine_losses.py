@@ -94,6 +94,33 @@ def test_an_assignment_without_an_answer_is_sent_again_as_the_same_attempt(world
     assert [assignment.attempt for assignment in board.assignments] == [1, 1]
 
 
+def test_a_board_that_is_heard_and_never_answers_loses_the_attempt_and_the_third_time_the_run_fails(
+    world: World,
+) -> None:
+    world.board()
+    workflow = world.workflow(1)
+    world.core.runs.start(workflow)
+    attempts = [world.run(workflow).step.attempt]
+    for _ in range(18):
+        world.beat(10)
+        attempts.append(world.run(workflow).step.attempt)
+    assert attempts == [1] * 6 + [2] * 6 + [3] * 7
+    run = world.run(workflow)
+    assert (run.state, run.step.reason and run.step.reason.code) == (RunState.FAILED, "board-lost")
+    assert "did not answer the step, which was sent to it 6 times" in str(run.step.reason)
+
+
+def test_no_answer_is_missed_while_the_server_has_not_read_all_that_boards_said(world: World) -> None:
+    board = world.board()
+    workflow = world.workflow(1)
+    world.core.runs.start(workflow)
+    for _ in range(20):
+        world.heartbeat(board)
+        world.sweep(10, hears=False)
+    assert world.run(workflow).step.attempt == 1
+    assert len(board.assignments) == 21
+
+
 def test_a_stop_without_an_answer_is_asked_again(world: World) -> None:
     board = world.board()
     workflow = world.workflow(1)
