@@ -89,9 +89,10 @@ class Step:
 
     `attempt` numbers the last dispatch (0 = never sent), which went to `board`; without a board it is the number that
     the next one gets, because the one before was cut short. While `dispatched` is set, that attempt is with a board.
-    `seq` is the last event of it that was applied. `asked` is when the board was last told to stop or pause it.
-    `unanswered` counts how often it was sent in vain. `workty_state` is the program's own state, `checkpointed` when
-    `checkpoint` came. `former` are names that the step had before in this run, `declared` its workty's properties.
+    `seq` is the last event of it that was applied, `asked` is when the board was last told to stop or pause it, and
+    `unanswered` counts how often it was sent in vain. `stops` counts agents that stopped soon after they took the step.
+    `former` are names that it had before in this run, `declared` the properties that its workty declares,
+    `workty_state` the program's own state, `checkpointed` when `checkpoint` came.
     """
 
     instance: str
@@ -114,6 +115,7 @@ class Step:
     accepted: datetime | None = None
     asked: datetime | None = None
     unanswered: int = 0
+    stops: int = 0
     checkpoint: Checkpoint | None = None
     checkpointed: datetime | None = None
     workty_state: str | None = None
@@ -283,19 +285,8 @@ class InstanceRenamed:
 
 
 Command = ResumeWanted | PauseWanted | StopWanted
-RunEvent = (
-    Command
-    | SlotGranted
-    | StillWaiting
-    | BoardLost
-    | BoardLeft
-    | BoardBack
-    | AttemptMissing
-    | AnswerOverdue
-    | PropertiesChanged
-    | InstanceRenamed
-    | StepEvent
-)
+FoundOut = SlotGranted | StillWaiting | BoardLost | BoardLeft | BoardBack | AttemptMissing | AnswerOverdue
+RunEvent = Command | FoundOut | PropertiesChanged | InstanceRenamed | StepEvent
 
 
 # --- effects
@@ -398,4 +389,4 @@ class Decision:
 
     run: Run
     effects: tuple[Effect, ...] = ()
-    signals: tuple[StepProgress, ...] = field(default=())
+    signals: tuple[StepProgress, ...] = ()

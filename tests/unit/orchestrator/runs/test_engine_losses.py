@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from bson import ObjectId
 
@@ -82,6 +84,25 @@ def test_an_attempt_that_its_agent_interrupts_to_stop_goes_on_elsewhere_and_is_n
     assert leaving.assignments == []
     assert [(assignment.attempt, assignment.checkpoint) for assignment in staying.assignments] == [(2, point)]
     assert world.run(workflow).losses == 0
+
+
+@pytest.mark.parametrize(("seconds", "state"), [(59, "failed"), (61, "waiting")])
+def test_a_step_whose_agents_stop_soon_after_they_took_it_is_not_tried_for_ever(
+    world: World, seconds: int, state: str
+) -> None:
+    boards = [world.board(slots=1), world.board(slots=1)]
+    workflow = world.workflow(1)
+    world.core.runs.start(workflow)
+    for _ in range(10):
+        assert world.run(workflow).state is not RunState.FAILED
+        board = next(board for board in boards if board.assignments)
+        world.drive(board, "state", state={"checkpoint": m.Checkpoint("rebooting", {})})
+        world.now += timedelta(seconds=seconds)
+        world.say(board, world.key(workflow), m.Interrupted, reason=m.Reason("agent-stop", ""))
+        world.deliver_all()
+        for each in boards:
+            world.heartbeat(each)
+    assert (world.states(workflow), world.run(workflow).losses) == ([state], 0)
 
 
 def test_an_assignment_without_an_answer_is_sent_again_as_the_same_attempt(world: World) -> None:
