@@ -249,6 +249,23 @@ def test_what_a_board_rejected_goes_back_to_its_queue_and_stays_if_the_board_is_
     assert stage.letters.read(10)[1] == 1
 
 
+def test_a_message_that_comes_back_too_often_is_taken_out_of_the_queue_of_its_board(stage: Stage, other: str) -> None:
+    limit = {"pattern": r"^board\.", "definition": {"delivery-limit": 2}, "apply-to": "queues"}
+    stage.vhost.broker.management.call("PUT", "policies", stage.vhost.name, "workty-boards", body=limit)
+    stage.sender.add_board(other)
+    stage.to_board(control_queue(other), b"{}")
+
+    def comes_back() -> bool:
+        with stage.server.channel() as channel:
+            channel.basic_get(control_queue(other))
+        return bool(stage.letters.read(1)[1])
+
+    waiting.until(comes_back, seconds=SECONDS, what="the broker to lose patience")
+    letter = stage.letter()
+    assert letter.reason == f"The broker took it out of queue {control_queue(other)}: delivery_limit"
+    stage.vhost.broker.management.call("DELETE", "policies", stage.vhost.name, "workty-boards")
+
+
 def test_letters_are_looked_at_without_losing_any_and_dropped_one_by_one(stage: Stage) -> None:
     for number in range(5):
         stage.sender.dead_letter({"number": number}, f"reason {number}", "x.state", None)
