@@ -15,7 +15,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from pymongo.errors import PyMongoError
 
-from orchestrator.errors import Contended, OrchestratorError, Unavailable, brief
+from orchestrator.errors import Contended, Unavailable, brief
 from workties.errors import BadMessage
 from workties.messages import BoardEvent
 from workties.parsing import parse_event
@@ -130,7 +130,7 @@ class Settling:
         except (PyMongoError, Unavailable, Contended) as error:
             self.leave(group, error)
             return False
-        except (OrchestratorError, ValueError, TypeError, LookupError) as error:
+        except Exception as error:  # whatever it is, it would be the same when the event comes again
             if len(group) > 1:  # only the one that is to blame shall be kept aside
                 return sum(self.settle([single], apply) for single in group) == len(group)
             log.exception("An event cannot be applied: %s", group[0].event)

@@ -193,8 +193,9 @@ def test_what_cannot_be_kept_aside_now_is_left_open(setting: Setting) -> None:
     assert delivery.fate == "open"
 
 
+@pytest.mark.parametrize("fault", [LookupError("a fault"), OverflowError("2**70"), RecursionError("too deep")])
 def test_one_event_that_cannot_be_applied_does_not_take_the_others_with_it(
-    setting: Setting, monkeypatch: pytest.MonkeyPatch
+    setting: Setting, monkeypatch: pytest.MonkeyPatch, fault: Exception
 ) -> None:
     workflow, completed = setting.running()
     accepted = setting.world.events[0]
@@ -202,14 +203,14 @@ def test_one_event_that_cannot_be_applied_does_not_take_the_others_with_it(
 
     def fragile(run_id: str, events: list[Any]) -> Any:
         if any(isinstance(event, m.Accepted) for event in events):
-            raise LookupError("a fault in the program")
+            raise fault
         return handle(run_id, events)
 
     monkeypatch.setattr(setting.world.core.engine, "handle", fragile)
     deliveries = [setting.sent(accepted), setting.sent(completed)]
     setting.handler.apply(deliveries)
     assert setting.world.states(workflow) == ["completed"]
-    assert [reason for _, reason, *_ in setting.kept] == ["It cannot be applied: LookupError('a fault in the program')"]
+    assert [reason for _, reason, *_ in setting.kept] == [f"It cannot be applied: {fault!r}"]
     assert [delivery.fate for delivery in deliveries] == ["acknowledged"] * 2
 
 
