@@ -44,8 +44,8 @@ from workties.tracing import NO_TRACING, Tracing
 class Broker(Queues, Protocol):
     """The message broker, as far as requests need it."""
 
-    def waiting_events(self) -> int:
-        """How many events wait to be read. Raises `Unavailable`."""
+    def waiting(self) -> Mapping[str, int]:
+        """How many events wait to be read, and how many dead letters there are, by queue. Raises `Unavailable`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,8 +139,9 @@ class Orchestrator:
     _sweeper: Thread = field(init=False)
 
     def __post_init__(self) -> None:
-        core, keep = self.core, self.sender.dead_letter
-        events, logs = EventHandler(core.engine, core.fleet, keep, core.clock), LogHandler(core.logs, keep)
+        core, keep, server = self.core, self.sender.dead_letter, broker.account(self.app)
+        events = EventHandler(core.engine, core.fleet, keep, server)
+        logs = LogHandler(core.logs, keep, server)
         self._events = Listener(self.app, broker.events_queue(), events.apply, broker.declare, core.clock)
         self._logs = Listener(self.app, broker.logs_queue(), logs.apply, broker.declare, core.clock)
         self._sweeper = Thread(target=self._sweep, name="reconciler", daemon=True)

@@ -46,6 +46,9 @@ from workties import messages
 
 #: Names that a step had before and is still known by.
 MOST_FORMER = 16
+#: How often a board that is heard may leave an attempt unanswered before it counts as lost: perhaps taking it is what
+#: kills the board's agent each time.
+MOST_UNANSWERED = 6
 
 
 def begin(run: Run, renewed: Collection[str], now: datetime, waits_for: StepReason = NO_SLOT) -> Decision:
@@ -178,12 +181,17 @@ def _still_waiting(turn: Turn, event: StillWaiting) -> None:
         turn.change_step(reason=event.reason)
 
 
-def _overdue(turn: Turn, _event: AnswerOverdue) -> None:
+def _overdue(turn: Turn, event: AnswerOverdue) -> None:
     board, step = turn.run.board, turn.step
     if board is None or not step.active:
         return
     if step.accepted is None and turn.run.wanted is Wanted.RUN:
-        turn.change_step(dispatched=turn.now)
+        unanswered = step.unanswered + event.heard
+        if unanswered >= MOST_UNANSWERED:
+            why = f"Board '{board.name}' is there, and did not answer the step, which was sent to it {unanswered} times"
+            recovery.lost(turn, StepReason("board-lost", why), Then.ANYWHERE)
+            return
+        turn.change_step(dispatched=turn.now, unanswered=unanswered)
         turn.effect(Dispatch(board.id, step.instance, step.attempt))
     elif turn.run.wanted is not Wanted.RUN:
         turn.instruct("pause" if turn.run.wanted is Wanted.PAUSE else "stop", "asked again")

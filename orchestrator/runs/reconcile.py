@@ -150,7 +150,7 @@ class Reconciler:
         if silent_since is not None:
             self._fleet.judge(list(boards.values()), silent_since, self._timing.lost_after, self._timing.heartbeat)
         for run in runs.values():
-            event = self._repair(run, boards)
+            event = self._repair(run, boards, hears=silent_since is not None)
             if event is not None:
                 self._engine.handle(run.id, [event])
         for board in boards.values():
@@ -159,7 +159,7 @@ class Reconciler:
         self._slots.fill()
         self._explainer.refresh(list(boards.values()))
 
-    def _repair(self, run: Run, boards: Mapping[str, Board]) -> RunEvent | None:
+    def _repair(self, run: Run, boards: Mapping[str, Board], *, hears: bool) -> RunEvent | None:
         """The event that repairs a run which holds a slot, if it needs repair."""
         if run.board is None:
             return None
@@ -169,16 +169,16 @@ class Reconciler:
         # Time is counted from heartbeat to heartbeat: while none comes, nothing can be listed, and nothing is answered.
         if not board.connected or board.last_seen is None:
             return None
-        return self._compare(run, board, board.last_seen)
+        return self._compare(run, board, board.last_seen, hears=hears)
 
-    def _compare(self, run: Run, board: Board, heard: datetime) -> RunEvent | None:
+    def _compare(self, run: Run, board: Board, heard: datetime, *, hears: bool) -> RunEvent | None:
         """What follows for a run from what its board says, which was last heard at `heard`."""
         step = run.step
         # Before anything is asked again: a board that knows nothing of an attempt cannot answer about it.
         if self._is_missing(run, board, heard):
             return AttemptMissing(step.instance, step.attempt)
         if overdue(run, self._clock(), self._timing.answer):
-            return AnswerOverdue()
+            return AnswerOverdue(hears)
         if run.awaits_board and self._lasting.seen((run.id, step.instance, step.attempt, "back"), heard) > timedelta():
             return BoardBack(board.id)
         return None

@@ -171,7 +171,14 @@ class Turn:
             return StepReason("property", _shortened(str(error)))
         sent = StepReason("sent", f"Sent to board '{board.name}', which has not begun it yet")
         self.change_step(
-            attempt=attempt, seq=0, board=board, dispatched=self.now, accepted=None, asked=None, reason=sent
+            attempt=attempt,
+            seq=0,
+            board=board,
+            dispatched=self.now,
+            accepted=None,
+            asked=None,
+            unanswered=0,
+            reason=sent,
         )
         self.effect(Dispatch(board.id, self.step.instance, attempt))
         return None
