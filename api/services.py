@@ -27,6 +27,7 @@ from orchestrator.live import NOBODY, Audience
 from orchestrator.payments.purchases import Purchases
 from orchestrator.payments.service import PaymentService
 from orchestrator.pulse import Pulse
+from orchestrator.runs.explaining import Explanations
 from orchestrator.runs.history import RunHistory
 from orchestrator.runs.logs import RunLogs
 from orchestrator.runs.replay import Replays
@@ -43,8 +44,8 @@ from workties.tracing import NO_TRACING, Tracing
 class Broker(Queues, Protocol):
     """The message broker, as far as requests need it."""
 
-    def waiting_events(self) -> int:
-        """How many events wait to be read. Raises `Unavailable`."""
+    def waiting(self) -> Mapping[str, int]:
+        """How many events wait to be read, and how many dead letters there are, by queue. Raises `Unavailable`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class Services:
     links: PackageLinks
     boards: BoardService
     history: RunHistory
+    explanations: Explanations
     replays: Replays
     logs: RunLogs
     pulse: Pulse
@@ -123,6 +125,7 @@ def assemble(
         links=links,
         boards=BoardService(db, broker, fleet, clock, audience),
         history=RunHistory(db),
+        explanations=Explanations(db, clock),
         replays=Replays(RunStore(db)),
         logs=RunLogs(db),
         pulse=Pulse(db),

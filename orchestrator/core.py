@@ -15,6 +15,7 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from orchestrator import broker
+from orchestrator.boards.explaining import Explainer
 from orchestrator.boards.fleet import Fleet
 from orchestrator.boards.slots import SlotAllocator
 from orchestrator.boards.store import BoardStore
@@ -34,6 +35,7 @@ from orchestrator.runs.service import RunService
 from orchestrator.runs.snapshot import Snapshots
 from orchestrator.runs.store import RunStore
 from orchestrator.runs.vocabulary import Run, RunEvent
+from orchestrator.runs.waiting import WaitingRuns
 from workties.tracing import NO_TRACING, Tracing
 
 log = logging.getLogger(__name__)
@@ -97,9 +99,17 @@ def build_core(
     engine = Engine(store, effects, clock, lambda: uuid.uuid4().hex, tracing=tracing)
     fleet = Fleet(boards, store, slots, handle, clock, audience=audience)
     reconciler = Reconciler(
-        engine=engine, effects=effects, runs=store, boards=boards, fleet=fleet, slots=slots, timing=timing, clock=clock
+        engine=engine,
+        effects=effects,
+        runs=store,
+        boards=boards,
+        fleet=fleet,
+        slots=slots,
+        explainer=Explainer(WaitingRuns(database), clock, audience),
+        timing=timing,
+        clock=clock,
     )
-    runs = RunService(database, store, engine, Snapshots(database), clock, tracing=tracing)
+    runs = RunService(database, store, engine, Snapshots(database), clock, waits_for=slots.before, tracing=tracing)
     logs = LogKeeper(RunLogs(database), store, audience, clock, timedelta(days=log_days))
     return Core(
         boards,
@@ -129,8 +139,9 @@ class Orchestrator:
     _sweeper: Thread = field(init=False)
 
     def __post_init__(self) -> None:
-        core, keep = self.core, self.sender.dead_letter
-        events, logs = EventHandler(core.engine, core.fleet, keep, core.clock), LogHandler(core.logs, keep)
+        core, keep, server = self.core, self.sender.dead_letter, broker.account(self.app)
+        events = EventHandler(core.engine, core.fleet, keep, server)
+        logs = LogHandler(core.logs, keep, server)
         self._events = Listener(self.app, broker.events_queue(), events.apply, broker.declare, core.clock)
         self._logs = Listener(self.app, broker.logs_queue(), logs.apply, broker.declare, core.clock)
         self._sweeper = Thread(target=self._sweep, name="reconciler", daemon=True)

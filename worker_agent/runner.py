@@ -114,7 +114,7 @@ class Runner:
                 self._journal.interrupt(key, stop.reason)
 
     def pause(self, key: Key) -> None:
-        """Pause a running attempt at its next checkpoint, any other at once."""
+        """Pause a program that runs at its next checkpoint, and an attempt whose program does not run at once."""
         with self._changed:
             if key in self._orders:
                 self._orders[key].order_pause()

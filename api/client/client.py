@@ -16,7 +16,19 @@ from api.client.definition import Definition, read_definition
 from api.client.errors import BadUse, Refused
 from api.client.events import LogLines, log_entry_from
 from api.client.following import Following, Source
-from api.client.models import Board, Run, Version, Workflow, Workty, board_from, run_from, workflow_from, workty_from
+from api.client.models import (
+    Board,
+    Explanation,
+    Run,
+    Version,
+    Workflow,
+    Workty,
+    board_from,
+    explanation_from,
+    run_from,
+    workflow_from,
+    workty_from,
+)
 from api.client.pushing import Pushed, Upgraded
 from api.client.rest import TIMEOUT, Rest
 from api.client.socket import LiveSocket
@@ -146,6 +158,11 @@ class Client:
     def latest_run(self, workflow: str | Workflow) -> Run | None:
         """The latest run of a workflow with its steps, None if it never ran."""
         return self._latest(self._find(workflow)[0])
+
+    def explain(self, run: str | Run) -> Explanation:
+        """The story of a run, what it does or waits for now, and what would help."""
+        run_id = run.id if isinstance(run, Run) else run
+        return explanation_from(self.rest.get(f"/runs/{_path_part(run_id)}/explanation"))
 
     def boards(self) -> list[Board]:
         """The boards of the installation. For admins."""

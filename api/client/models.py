@@ -155,6 +155,34 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """What happened to a step of a run, or ("") to the run; `lines` are what a failed attempt wrote last."""
+
+    at: str
+    step: str
+    text: str
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The story of a run. `now` says what it does or waits for, `help` what would help ("" for nothing).
+
+    `missing` counts changes of state at the beginning that are no longer kept.
+    """
+
+    id: str
+    workflow: str
+    name: str
+    number: int
+    state: str
+    missing: int
+    story: tuple[Moment, ...]
+    now: str
+    help: str
+
+
+@dataclass(frozen=True, slots=True)
 class Board:
     """A board of the installation, for admins."""
 
@@ -247,6 +275,29 @@ def run_from(record: Record) -> Run:
         board=_name(record.get("board")),
         waits_for=reason_from(record.get("waitsFor")),
         steps=tuple(step_from(step) for step in record.get("steps") or ()),
+    )
+
+
+def explanation_from(record: Record) -> Explanation:
+    """The explanation of a run."""
+    return Explanation(
+        id=str(record["_id"]),
+        workflow=str(record.get("workflowId", "")),
+        name=str(record.get("name", "")),
+        number=int(record.get("number") or 0),
+        state=str(record.get("state", "")),
+        missing=int(record.get("missing") or 0),
+        story=tuple(
+            Moment(
+                at=str(moment.get("at", "")),
+                step=str(moment.get("step", "")),
+                text=str(moment.get("text", "")),
+                lines=tuple(str(line) for line in moment.get("lines") or ()),
+            )
+            for moment in record.get("story") or ()
+        ),
+        now=str(record.get("now", "")),
+        help=str(record.get("help", "")),
     )
 
 

@@ -55,6 +55,7 @@ ROUTES: tuple[tuple[str, type[Endpoint]], ...] = (
     ("/runs", runs.Runs),
     ("/runs/<id>", runs.OneRun),
     ("/runs/<id>/log", runs.RunLog),
+    ("/runs/<id>/explanation", runs.RunExplanation),
 )
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]

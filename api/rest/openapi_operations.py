@@ -207,6 +207,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("/devices/<id>", "DELETE"): Operation(Form.DELETE),
     ("/runs", "GET"): Operation(Form.LIST, "Run"),
     ("/runs/<id>", "GET"): Operation(Form.ONE, "RunWithSteps"),
+    ("/runs/<id>/explanation", "GET"): Operation(Form.ONE, "Explanation"),
     ("/runs/<id>/log", "GET"): Operation(
         Form.LIST, "LogMessage", query={"since": number(0, minimum=0, description="Only messages of a higher `seq`")}
     ),

@@ -14,6 +14,7 @@ from orchestrator.boards.service import DEVICE
 from orchestrator.catalogue.service import PROPERTY, WORKTY
 from orchestrator.catalogue.versions import VERSION
 from orchestrator.payments.service import PAYMENT
+from orchestrator.runs.explaining import EXPLANATION
 from orchestrator.runs.history import LOG_MESSAGE, RUN, RUN_WITH_STEPS
 from orchestrator.selection import Entity, Kind
 from orchestrator.workflows.policies import MAX_DEADLINE, MIN_DEADLINE
@@ -39,6 +40,7 @@ RECORDS: Mapping[str, Entity] = {
     "Run": RUN,
     "RunWithSteps": RUN_WITH_STEPS,
     "LogMessage": LOG_MESSAGE,
+    "Explanation": EXPLANATION,
 }
 
 
@@ -114,6 +116,16 @@ CHANGE = record(
     },
     *("seq", "at", "runState", "instance", "state", "attempt"),
 )
+MOMENT = record(
+    {
+        "at": DATE,
+        "step": {**text("copy"), "description": "Absent where the run itself is meant"},
+        "text": text("runs on board 'kitchen'"),
+        "lines": listed(text("no such file")),
+    },
+    "at",
+    "text",
+)
 LINE: Mapping[str, Schema] = {
     "at": text(EXAMPLE_DATE, description="By the clock of the board"),
     "stream": text("stdout", enum=["stdout", "stderr", "log"]),
@@ -185,6 +197,10 @@ _FIELDS: Mapping[str, Schema] = {
     "waitsFor": REASON,
     "steps": listed(STEP),
     "changes": listed(CHANGE),
+    "story": listed(MOMENT),
+    "now": text("step 'copy' runs on board 'kitchen' for 3 s (attempt 1)"),
+    "help": text("", description="What would help; empty where nothing needs to"),
+    "missing": number(0, description="Changes of state at the beginning that are no longer kept"),
     "lines": listed(record(LINE, *LINE)),
     "logTail": listed(record({"instance": ID, "attempt": number(1), **LINE}, *LINE)),
     "dropped": number(0, description="Lines that were not kept"),

@@ -17,6 +17,7 @@ from orchestrator.runs import course, recovery
 from orchestrator.runs.recovery import Then
 from orchestrator.runs.turn import Turn
 from orchestrator.runs.vocabulary import (
+    NO_SLOT,
     AnswerOverdue,
     AttemptMissing,
     BoardBack,
@@ -45,15 +46,19 @@ from workties import messages
 
 #: Names that a step had before and is still known by.
 MOST_FORMER = 16
+#: How often a board that is heard may leave an attempt unanswered before it counts as lost: perhaps taking it is what
+#: kills the board's agent each time.
+MOST_UNANSWERED = 6
 
 
-def begin(run: Run, renewed: Collection[str], now: datetime) -> Decision:
+def begin(run: Run, renewed: Collection[str], now: datetime, waits_for: StepReason = NO_SLOT) -> Decision:
     """The first decision about a new run.
 
     Args:
         run: with every step `initial`, and one of them that does not only clean up.
         renewed: ids of the instances that another run left in a final state; each is announced as `initial` again.
         now: the moment, UTC.
+        waits_for: what it says until it gets a slot.
     """
     turn = Turn(run, now)
     turn.change_run(current=course.first_step(run) or 0)
@@ -61,7 +66,7 @@ def begin(run: Run, renewed: Collection[str], now: datetime) -> Decision:
     for step in run.steps:
         if step.instance in renewed:
             turn.announce(step)
-    turn.queue("wait")
+    turn.queue("wait", waits_for)
     return turn.decision()
 
 
@@ -88,7 +93,8 @@ def _resume(turn: Turn, event: ResumeWanted) -> None:
         turn.want(Wanted.RUN)
     elif turn.run.state is RunState.PAUSED:
         turn.change_run(wanted=Wanted.RUN, ticket=event.ticket)
-        turn.queue("resume")
+        turn.change_step(progress=None)
+        turn.queue("resume", event.waits_for)
 
 
 def _pause(turn: Turn, _event: PauseWanted) -> None:
@@ -175,12 +181,17 @@ def _still_waiting(turn: Turn, event: StillWaiting) -> None:
         turn.change_step(reason=event.reason)
 
 
-def _overdue(turn: Turn, _event: AnswerOverdue) -> None:
+def _overdue(turn: Turn, event: AnswerOverdue) -> None:
     board, step = turn.run.board, turn.step
     if board is None or not step.active:
         return
     if step.accepted is None and turn.run.wanted is Wanted.RUN:
-        turn.change_step(dispatched=turn.now)
+        unanswered = step.unanswered + event.heard
+        if unanswered >= MOST_UNANSWERED:
+            why = f"Board '{board.name}' is there, and did not answer the step, which was sent to it {unanswered} times"
+            recovery.lost(turn, StepReason("board-lost", why), Then.ANYWHERE)
+            return
+        turn.change_step(dispatched=turn.now, unanswered=unanswered)
         turn.effect(Dispatch(board.id, step.instance, step.attempt))
     elif turn.run.wanted is not Wanted.RUN:
         turn.instruct("pause" if turn.run.wanted is Wanted.PAUSE else "stop", "asked again")

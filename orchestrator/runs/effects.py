@@ -31,6 +31,7 @@ from orchestrator.runs.vocabulary import (
     StepProgress,
     StoredPackage,
     TellState,
+    Wanted,
 )
 from workties import messages
 from workties.errors import BadProperties
@@ -108,8 +109,7 @@ class Effects:
                 with about(**ids), self._tracing.span("dispatch", run.trace, run=run.id, **ids):
                     self._dispatch(run, effect)
             case Instruct():
-                with about(board=effect.board, step=effect.instance, attempt=effect.attempt):
-                    self.instruct(run.id, effect)
+                self._order(run, effect)
             case Announce() | TellState():
                 self._tell(run, effect)
             case ReleaseSlot(board):
@@ -143,6 +143,12 @@ class Effects:
     def signal(self, run: Run, progress: StepProgress) -> None:
         """Tell live clients about progress."""
         self._audience.progressed(progress_made(run, progress))
+
+    def _order(self, run: Run, effect: Instruct) -> None:
+        # A pause that nobody wants any more would still end the attempt at its next checkpoint.
+        if effect.command != "pause" or run.wanted is Wanted.PAUSE:
+            with about(board=effect.board, step=effect.instance, attempt=effect.attempt):
+                self.instruct(run.id, effect)
 
     def _tell(self, run: Run, told: Announce | TellState) -> None:
         if isinstance(told, Announce):

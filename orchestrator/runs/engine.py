@@ -15,7 +15,7 @@ from orchestrator.errors import Contended, OrchestratorError
 from orchestrator.runs.decide import begin, decide
 from orchestrator.runs.effects import Effects
 from orchestrator.runs.store import RunStore, Stored
-from orchestrator.runs.vocabulary import Decision, Instruct, Run, RunEvent
+from orchestrator.runs.vocabulary import NO_SLOT, Decision, Instruct, Run, RunEvent, StepReason
 from workties.messages import StepEvent
 from workties.process_log import about
 from workties.tracing import NO_TRACING, Tracing
@@ -52,15 +52,16 @@ class Engine:
         self._clock = clock
         self._new_token = new_token
 
-    def start(self, run: Run, renewed: Collection[str]) -> Run | None:
+    def start(self, run: Run, renewed: Collection[str], waits_for: StepReason = NO_SLOT) -> Run | None:
         """Begin a new run; None if its workflow got a run of that number meanwhile.
 
         Args:
             run: with every step `initial`.
             renewed: ids of the instances that are not `initial` from the run before.
+            waits_for: what it says until it gets a slot.
         """
         token = self._new_token()
-        stored = self._store.insert(begin(run, renewed, self._clock()), token, self._clock())
+        stored = self._store.insert(begin(run, renewed, self._clock(), waits_for), token, self._clock())
         if stored is None:
             return None
         with about(run=run.id):

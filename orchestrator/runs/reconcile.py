@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from orchestrator.boards.explaining import Explainer
 from orchestrator.boards.fleet import Fleet
 from orchestrator.boards.slots import SlotAllocator
 from orchestrator.boards.store import Board, BoardStore
@@ -118,6 +119,7 @@ class Reconciler:
         boards: BoardStore,
         fleet: Fleet,
         slots: SlotAllocator,
+        explainer: Explainer,
         timing: Timing,
         clock: Callable[[], datetime],
     ) -> None:
@@ -127,6 +129,7 @@ class Reconciler:
         self._boards = boards
         self._fleet = fleet
         self._slots = slots
+        self._explainer = explainer
         self._timing = timing
         self._clock = clock
         self._lasting = Lasting()
@@ -147,33 +150,45 @@ class Reconciler:
         if silent_since is not None:
             self._fleet.judge(list(boards.values()), silent_since, self._timing.lost_after, self._timing.heartbeat)
         for run in runs.values():
-            event = self._repair(run, boards)
+            event = self._repair(run, boards, hears=silent_since is not None)
             if event is not None:
                 self._engine.handle(run.id, [event])
         for board in boards.values():
             self._tidy(board, runs)
         self._lasting.end_sweep()
         self._slots.fill()
+        self._explainer.refresh(list(boards.values()))
 
-    def _repair(self, run: Run, boards: Mapping[str, Board]) -> RunEvent | None:
+    def _repair(self, run: Run, boards: Mapping[str, Board], *, hears: bool) -> RunEvent | None:
         """The event that repairs a run which holds a slot, if it needs repair."""
         if run.board is None:
             return None
-        board, now, step = boards.get(run.board.id), self._clock(), run.step
+        board = boards.get(run.board.id)
         if board is None or not any(lease.run == run.id for lease in board.leases):
             return BoardLost(run.board.id)
         # Time is counted from heartbeat to heartbeat: while none comes, nothing can be listed, and nothing is answered.
-        heard = board.last_seen if board.connected else None
-        if heard is not None and overdue(run, now, self._timing.answer):
-            return AnswerOverdue()
-        if heard is not None and run.awaits_board:
-            here = self._lasting.seen((run.id, step.instance, step.attempt, "back"), heard)
-            return BoardBack(board.id) if here > timedelta() else None
-        if step.accepted is not None and heard is not None and heard > step.accepted and not listed(run, board):
-            unlisted = self._lasting.seen((run.id, step.instance, step.attempt), heard)
-            if unlisted >= self._timing.missing:
-                return AttemptMissing(step.instance, step.attempt)
+        if not board.connected or board.last_seen is None:
+            return None
+        return self._compare(run, board, board.last_seen, hears=hears)
+
+    def _compare(self, run: Run, board: Board, heard: datetime, *, hears: bool) -> RunEvent | None:
+        """What follows for a run from what its board says, which was last heard at `heard`."""
+        step = run.step
+        # Before anything is asked again: a board that knows nothing of an attempt cannot answer about it.
+        if self._is_missing(run, board, heard):
+            return AttemptMissing(step.instance, step.attempt)
+        if overdue(run, self._clock(), self._timing.answer):
+            return AnswerOverdue(hears)
+        if run.awaits_board and self._lasting.seen((run.id, step.instance, step.attempt, "back"), heard) > timedelta():
+            return BoardBack(board.id)
         return None
+
+    def _is_missing(self, run: Run, board: Board, heard: datetime) -> bool:
+        """Whether heartbeats have not listed an accepted attempt for too long."""
+        step = run.step
+        if step.accepted is None or heard <= step.accepted or listed(run, board):
+            return False
+        return self._lasting.seen((run.id, step.instance, step.attempt), heard) >= self._timing.missing
 
     def _tidy(self, board: Board, runs: Mapping[str, Run]) -> None:
         """Free leases that nobody uses, and have the board forget what nobody wants."""

@@ -26,6 +26,9 @@ from workties import messages
 
 #: The loss of a board or a restart under a step that makes a run fail (live API contract, section 5: the third).
 MOST_LOSSES = 3
+#: An agent that stops by itself costs nothing. But where it does so within so many seconds after it took a step, the
+#: step may have stopped it, e.g. rebooted its board: so often, and the step is tried no more.
+SOON, MOST_STOPS = 60.0, 10
 
 
 class Then(Enum):
@@ -83,8 +86,7 @@ def interrupted(turn: Turn, event: messages.Interrupted) -> None:
     reason = StepReason(event.reason.code, f"Board '{turn.board_name}' cut it short: {event.reason.message}")
     if event.reason.code == "agent-stop":
         turn.effect(NoteLeaving(event.board))
-        waits = turn.step.started is not None and turn.step.recovery.offline_grace > 0
-        _cut_short(turn, reason, Then.WHEN_BACK if waits else Then.ANYWHERE)
+        _agent_stopped(turn, reason)
     elif turn.run.wanted.ends and event.reason.code in {"stopped", "paused"}:
         _cut_short(turn, reason, Then.HERE)
     elif event.reason.code != "paused":
@@ -94,8 +96,20 @@ def interrupted(turn: Turn, event: messages.Interrupted) -> None:
     else:  # the pause was withdrawn after the board had been told
         turn.change_step(dispatched=None, accepted=None, asked=None)
         turn.move("pause", reason=None)
-        turn.move("resume", reason=None)
+        turn.move("resume", reason=None, progress=None)
         course.dispatch(turn)
+
+
+def _agent_stopped(turn: Turn, reason: StepReason) -> None:
+    step = turn.step
+    soon = step.accepted is not None and (turn.now - step.accepted).total_seconds() < SOON
+    turn.change_step(stops=step.stops + soon)
+    if turn.step.stops >= MOST_STOPS and turn.run.wanted is Wanted.RUN:
+        why = f"{MOST_STOPS} times an agent stopped soon after it took the step; perhaps the step stops it"
+        course.failed(turn, StepReason("board-lost", f"{why}. Last: {reason.message}"), here=False)
+    else:
+        waits = step.started is not None and step.recovery.offline_grace > 0
+        _cut_short(turn, reason, Then.WHEN_BACK if waits else Then.ANYWHERE)
 
 
 def lost(turn: Turn, reason: StepReason, then: Then) -> None:
@@ -144,8 +158,12 @@ def _try_again(turn: Turn, reason: StepReason, then: Then, *, begun: bool) -> No
 
 
 def _keeps_board(step: Step, silent: float) -> bool:
-    """Whether a step that has begun rather waits for its board. One that has not loses nothing elsewhere."""
-    return (step.started is not None or step.accepted is not None) and silent < step.recovery.offline_grace
+    """Whether a step rather waits for its board, which has its present attempt, or had it and said that it comes back.
+
+    One that was sent there and not accepted loses nothing elsewhere.
+    """
+    there = step.accepted is not None if step.active else step.started is not None
+    return there and silent < step.recovery.offline_grace
 
 
 def _how(step: Step, then: Then, *, begun: bool) -> str:

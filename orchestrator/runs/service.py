@@ -26,6 +26,7 @@ from orchestrator.runs.vocabulary import (
     Run,
     RunEvent,
     RunState,
+    StepReason,
     StepState,
     StopWanted,
 )
@@ -42,6 +43,7 @@ class RunService:
         engine: applies commands.
         snapshots: reads the steps of a workflow.
         clock: the moment, UTC.
+        waits_for: what a run says until it gets a slot.
         tracing: knows the trace that a new run becomes part of.
     """
 
@@ -53,6 +55,7 @@ class RunService:
         snapshots: Snapshots,
         clock: Callable[[], datetime],
         *,
+        waits_for: Callable[[Run], StepReason],
         tracing: Tracing = NO_TRACING,
     ) -> None:
         self._tracing = tracing
@@ -60,6 +63,7 @@ class RunService:
         self._store = store
         self._engine = engine
         self._snapshots = snapshots
+        self._waits_for = waits_for
         self._clock = clock
 
     def start(self, workflow_id: ObjectId) -> None:
@@ -149,8 +153,9 @@ class RunService:
             self._engine.handle(latest.run.id, [event])
 
     def _resume(self, run: Run) -> ResumeWanted:
-        paused = run.state is RunState.PAUSED
-        return ResumeWanted(self._store.ticket(run.account) if paused else run.ticket)
+        if run.state is not RunState.PAUSED:
+            return ResumeWanted(run.ticket)
+        return ResumeWanted(self._store.ticket(run.account), waits_for=self._waits_for(run))
 
     def _begin(self, workflow_id: ObjectId, before: Stored | None) -> Run | None:
         """Begin the next run; None if somebody else began it."""
@@ -175,4 +180,5 @@ class RunService:
             ticket=self._store.ticket(str(workflow["accountId"])),
             trace=self._tracing.here(),
         )
-        return self._engine.start(run, frozenset(step.instance for step in old if step.state is not StepState.INITIAL))
+        renewed = frozenset(step.instance for step in old if step.state is not StepState.INITIAL)
+        return self._engine.start(run, renewed, self._waits_for(run))

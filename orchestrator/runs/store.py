@@ -23,14 +23,18 @@ from pymongo.errors import DuplicateKeyError
 from orchestrator.runs.documents import changes, effect_document, effect_from, history_entry, run_document, run_from
 from orchestrator.runs.vocabulary import Announce, Decision, Effect, Run, StepState
 from orchestrator.values import is_id
+from workties.messages import encode
 
 #: How long (seconds) a drainer may take before another process may carry out what is left.
 DRAIN_SECONDS = 5.0
 #: How many of a run's last changes of state are kept with it, for clients that missed some of them.
 KEPT_CHANGES = 500
 
-#: The engine decides without the history.
-_DECIDED = {"history": 0}
+#: How many notes of what no change of state told are kept with a run, for the story of the run.
+KEPT_NOTES = 100
+
+#: The engine decides without history and notes.
+_DECIDED = {"history": 0, "notes": 0}
 
 INDEXES: Mapping[str, Sequence[IndexModel]] = {
     "runs": [
@@ -75,6 +79,15 @@ class Waiting:
     ticket: int
     languages: tuple[str, ...]
     labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A run with what is kept of its past, each in order: changes of state, and notes of what none of them told."""
+
+    run: Run
+    history: Sequence[Mapping[str, Any]]
+    notes: Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +156,13 @@ class RunStore:
         update: dict[str, Any] = {"$set": changed}
         if joined := _boards(decision.run) - _boards(stored.run):
             update["$addToSet"] = {"boards": {"$each": sorted(joined)}}
+        if (note := _note(stored.run, decision, now)) is not None:
+            update["$push"] = {"notes": {"$each": [note], "$slice": -KEPT_NOTES}}
         if decision.effects or stored.outbox:
             if mine:
                 changed |= _drain(token, now, decision.effects, stored.numbered)
             changed["numbered"] = stored.numbered + len(decision.effects)
-            update["$push"] = {"outbox": {"$each": _numbered(decision.effects, stored.numbered)}}
+            update.setdefault("$push", {})["outbox"] = {"$each": _numbered(decision.effects, stored.numbered)}
             if history := _history(decision, now):
                 update["$push"]["history"] = {"$each": history, "$slice": -KEPT_CHANGES}
         document = self._runs.find_one_and_update(
@@ -222,10 +237,12 @@ class RunStore:
         found = self._runs.find({"_id": {"$in": list(run_ids)}}, _DECIDED)
         return {document["_id"]: run_from(document) for document in found}
 
-    def told(self, run_id: ObjectId) -> tuple[Run, Sequence[Mapping[str, Any]]] | None:
-        """A run with its history, the last `KEPT_CHANGES` changes of state in order; None if there is no such run."""
+    def told(self, run_id: ObjectId) -> Told | None:
+        """A run with its last `KEPT_CHANGES` changes of state and `KEPT_NOTES` notes; None if there is no such run."""
         document = self._runs.find_one({"_id": run_id})
-        return None if document is None else (run_from(document), document.get("history", ()))
+        if document is None:
+            return None
+        return Told(run_from(document), document.get("history") or (), document.get("notes") or ())
 
     def origins(self, run_ids: Iterable[str]) -> Mapping[str, Origin]:
         """Of these runs those that exist, by their ids, in one query."""
@@ -269,6 +286,24 @@ def _history(decision: Decision, now: datetime) -> list[dict[str, Any]]:
     announced = [effect for effect in decision.effects if isinstance(effect, Announce)]
     places = {step.instance: index for index, step in enumerate(decision.run.steps)} if announced else {}
     return [history_entry(effect, places[effect.step["instance"]], now) for effect in announced]
+
+
+def _note(before: Run, decision: Decision, now: datetime) -> dict[str, Any] | None:
+    """What became of a waiting step without a change of state that told it, e.g. that it was sent; None for nothing."""
+    run, step = decision.run, decision.run.step
+    if step.state is not StepState.WAITING:
+        return None
+    told = [effect.step for effect in decision.effects if isinstance(effect, Announce)]
+    known = next((view for view in reversed(told) if view["instance"] == step.instance), None)
+    if known is None:
+        was = before.steps[run.current]
+        known = {"reason": None if was.reason is None else encode(was.reason), "attempt": was.attempt}
+    reason = None if step.reason is None else encode(step.reason)
+    if (reason, step.attempt) == (known["reason"], known["attempt"]):
+        return None
+    board = None if step.board is None else {"id": step.board.id, "name": step.board.name}
+    place = {"seq": run.seq, "at": now, "step": run.current}
+    return {**place, "attempt": step.attempt, "board": board, "reason": reason}
 
 
 def _boards(run: Run) -> frozenset[str]:

@@ -15,6 +15,7 @@ from orchestrator.runs.documents import board_of, step_view
 from orchestrator.runs.machine import IllegalTransition, run_life_cycle, step_life_cycle
 from orchestrator.runs.references import assigned_properties
 from orchestrator.runs.vocabulary import (
+    NO_SLOT,
     Announce,
     Decision,
     Dispatch,
@@ -145,11 +146,14 @@ class Turn:
             self.change_step(asked=self.now)
             self.effect(Instruct(self.run.board.id, self.step.instance, self.step.attempt, command, reason))
 
-    def queue(self, trigger: str | None) -> None:
-        """Let the run wait for a slot; `trigger` brings the current step to `waiting` if it is not."""
+    def queue(self, trigger: str | None, waits_for: StepReason = NO_SLOT) -> None:
+        """Let the run wait for a slot; `trigger` brings the current step to `waiting` if it is not.
+
+        What it waits for is told with that; who waits already is told by `StillWaiting`.
+        """
         self.change_run(queued=True, waiting_since=self.now)
         if trigger is not None:
-            self.move(trigger, reason=StepReason("no-slot", "Waits for a free slot on a board that fits"))
+            self.move(trigger, reason=waits_for)
         self.effect(SeekSlot())
 
     def dispatch(self) -> StepReason | None:
@@ -167,7 +171,14 @@ class Turn:
             return StepReason("property", _shortened(str(error)))
         sent = StepReason("sent", f"Sent to board '{board.name}', which has not begun it yet")
         self.change_step(
-            attempt=attempt, seq=0, board=board, dispatched=self.now, accepted=None, asked=None, reason=sent
+            attempt=attempt,
+            seq=0,
+            board=board,
+            dispatched=self.now,
+            accepted=None,
+            asked=None,
+            unanswered=0,
+            reason=sent,
         )
         self.effect(Dispatch(board.id, self.step.instance, attempt))
         return None

@@ -79,6 +79,10 @@ class StepReason:
     last_output: tuple[str, ...] = ()
 
 
+#: What a run waits for that some board fits.
+NO_SLOT = StepReason("no-slot", "Waits for a free slot on a board that fits")
+
+
 @dataclass(frozen=True, slots=True)
 class StoredPackage:
     """Digest and size (bytes) of the code of a step."""
@@ -101,10 +105,11 @@ class Step:
 
     `attempt` numbers the last dispatch (0 = never sent), which went to `board`; without a board it is the number that
     the next one gets, because the one before was cut short. While `dispatched` is set, that attempt is with a board.
-    `seq` is the last event of it that was applied. `asked` is when the board was last told to stop or pause it.
-    `former` are names that the step had before in this run; `declared` are the properties that its workty declares.
-    `workty_state` is the program's own state, `checkpointed` when `checkpoint` came. `failures` counts attempts that
-    failed and were, or will be at `retry_at`, followed by another one.
+    `seq` is the last event of it that was applied, `asked` is when the board was last told to stop or pause it, and
+    `unanswered` counts how often it was sent in vain. `stops` counts agents that stopped soon after they took the step.
+    `failures` counts attempts that failed and were, or will be at `retry_at`, followed by another one. `former` are
+    names that it had before in this run, `declared` the properties that its workty declares, `workty_state` the
+    program's own state, `checkpointed` when `checkpoint` came.
     """
 
     instance: str
@@ -129,6 +134,8 @@ class Step:
     asked: datetime | None = None
     failures: int = 0
     retry_at: datetime | None = None
+    unanswered: int = 0
+    stops: int = 0
     checkpoint: Checkpoint | None = None
     checkpointed: datetime | None = None
     workty_state: str | None = None
@@ -222,11 +229,12 @@ class Run:
 class ResumeWanted:
     """Its owner wants the run to go on; `ticket` is its place in the queue if it has to wait for a slot again.
 
-    `only_paused`: whether that is refused where nothing is paused.
+    `only_paused`: whether that is refused where nothing is paused. `waits_for`: what it says until it gets a slot.
     """
 
     ticket: int
     only_paused: bool = False
+    waits_for: StepReason = NO_SLOT
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +295,9 @@ class AttemptMissing:
 
 @dataclass(frozen=True, slots=True)
 class AnswerOverdue:
-    """A board has not answered the last message about the current attempt in time: it is sent again."""
+    """A board owes an answer about the current attempt: it is asked again. `heard`: whether boards are heard now."""
+
+    heard: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,20 +323,8 @@ class TimerDue:
 
 
 Command = ResumeWanted | PauseWanted | StopWanted
-RunEvent = (
-    Command
-    | SlotGranted
-    | StillWaiting
-    | BoardLost
-    | BoardLeft
-    | BoardBack
-    | AttemptMissing
-    | AnswerOverdue
-    | PropertiesChanged
-    | InstanceRenamed
-    | TimerDue
-    | StepEvent
-)
+FoundOut = SlotGranted | StillWaiting | BoardLost | BoardLeft | BoardBack | AttemptMissing | AnswerOverdue | TimerDue
+RunEvent = Command | FoundOut | PropertiesChanged | InstanceRenamed | StepEvent
 
 
 # --- effects
@@ -429,4 +427,4 @@ class Decision:
 
     run: Run
     effects: tuple[Effect, ...] = ()
-    signals: tuple[StepProgress, ...] = field(default=())
+    signals: tuple[StepProgress, ...] = ()

@@ -373,6 +373,23 @@ def test_what_a_step_writes_is_shown_while_it_runs_and_harmless(workty: Workty, 
     assert workty("logs", "broken").stderr == "[b]bad\\x1b[31m: failed: the program ended with exit code 1\n"
 
 
+def test_a_run_is_explained_from_its_beginning_to_what_is_so_now(workty: Workty, write: Callable[[str], str]) -> None:
+    workty("run", write(FAILING), "--follow")
+    told = workty("explain", "broken")
+    [run] = document(workty("runs", "broken", "--json"))
+    head, begun, *between, now = told.stdout.splitlines()
+    assert (told.returncode, told.stderr) == (0, "")
+    assert head == f"Run {run['id']} of 'broken', number 1: failed (times in UTC)"
+    assert begun.endswith("  Run 1 was asked for: 1 step")
+    assert any(r"  [b]bad\x1b[31m: failed: the program ended with exit code 1" in line for line in between), between
+    assert "  | ValueError: property 'delay'" in told.stdout
+    assert now.startswith("now: failed ")
+    assert now.endswith(f"workty logs {run['id']}. Run it again: workty run {run['workflow']}")
+    explained = document(workty("explain", run["id"], "--json"))
+    assert (explained["id"], explained["missing"], explained["story"][0]["step"]) == (run["id"], 0, "")
+    assert one_line(workty("explain", "5f" * 12), 2) == f"workty: There is no run and no workflow '{'5f' * 12}'"
+
+
 def test_boards_are_for_admins(server: EmbeddedServer, workty: Workty, command: Command) -> None:
     assert one_line(workty("boards"), 1) == "workty: The operation is forbidden"
     admin = requests.post(f"{server.url}/api/v1/tokens", json={}, auth=ADMIN, timeout=REQUEST_SECONDS).json()["token"]

@@ -134,14 +134,14 @@ def test_a_board_added_over_rest_has_its_queues(world: World, vhost: Vhost) -> N
     with Connection(vhost.amqp_url) as connection, connection.channel() as channel:
         for queue in (board_queue(board), control_queue(board)):
             assert channel.queue_declare(queue, passive=True).message_count == 0
-    assert sender.waiting_events() == 0
+    assert sender.waiting() == {"events": 0, "dead-letters": 0}
 
 
 def test_a_broker_that_is_not_there_is_told_quickly() -> None:
     sender = BoardSender(server_app("amqp://guest:guest@127.0.0.1:9/nothing"))
     began = time.monotonic()
     with pytest.raises(Unavailable):
-        sender.waiting_events()
+        sender.waiting()
     assert time.monotonic() - began < TOLD_SECONDS
 
 

@@ -68,7 +68,7 @@ def test_a_dependency_that_raises_or_never_answers_is_down_within_the_patience()
 
 
 def test_metrics_count_requests_by_template_and_what_there_is_to_do(world: Any, ann: Any) -> None:
-    world.broker.events = 7
+    world.broker.events, world.broker.dead_letters = 7, 2
     world.admin.post("/devices", {"name": "kitchen"})
     ann.get("/workflows/" + "5f" * 12)
     ann.send("GET", "http://localhost/nowhere")
@@ -80,6 +80,7 @@ def test_metrics_count_requests_by_template_and_what_there_is_to_do(world: Any, 
     assert 'workty_boards{state="disconnected"} 1.0' in lines
     assert 'workty_runs{state="running"} 0.0' in lines
     assert 'workty_queue_messages{queue="events"} 7.0' in lines
+    assert 'workty_queue_messages{queue="dead-letters"} 2.0' in lines
     assert 'workty_dependency_up{dependency="broker"} 1.0' in lines
 
 

@@ -43,7 +43,7 @@ def board_away(world: World, workflow: ObjectId) -> None:
 @pytest.mark.parametrize(
     ("waits_for", "last"),
     [
-        (queued, "No connected and enabled board has what it needs"),
+        (queued, "There is no board at all"),
         (failed_once, "Exit code 3. Retry 1 of 1"),
         (paused, ""),
         (board_away, "when the board is back"),

@@ -41,6 +41,8 @@ class BoardModel:
     controls: list[m.Control] = field(default_factory=list)
     journal: dict[tuple[str, str, int], int] = field(default_factory=dict)
     known: set[tuple[str, str, int]] = field(default_factory=set)
+    finals: dict[tuple[str, str, int], m.BoardEvent] = field(default_factory=dict)
+    away: bool = False
 
 
 class World:
@@ -58,11 +60,13 @@ class World:
         self.database["runs"].create_indexes(list(INDEXES["runs"]))
         self.boards: dict[str, BoardModel] = {}
         self.events: list[m.BoardEvent] = []
+        self.sent: list[m.Assignment] = []
         self.changes: list[StepChange] = []
         self.progress: list[ProgressMade] = []
         self.logs: list[LogWritten] = []
         self.entities: list[EntityChange] = []
         self.crash_after: int | None = None
+        self.crashed = False
         self.broker_away = False
         self.core = build_core(self.database, self, self, self.link, clock=self.clock)
         self.store = RunStore(self.database)
@@ -74,7 +78,8 @@ class World:
 
     def assign(self, assignment: m.Assignment) -> None:
         self._edge()
-        self.boards[assignment.board].assignments.append(parse_assignment(m.encode(assignment)))
+        self.sent.append(parse_assignment(m.encode(assignment)))
+        self.boards[assignment.board].assignments.append(self.sent[-1])
 
     def control(self, control: m.Control) -> None:
         self._edge()
@@ -104,7 +109,7 @@ class World:
     def _edge(self) -> None:
         if self.crash_after is not None:
             if self.crash_after == 0:
-                self.crash_after = None
+                self.crash_after, self.crashed = None, True
                 raise Crashed
             self.crash_after -= 1
 
@@ -192,6 +197,7 @@ class World:
         assignment = board.assignments.pop(0)
         key = (assignment.run, assignment.instance, assignment.attempt)
         if key in board.known:
+            self._answer_again(board, key)
             return
         board.known.add(key)
         board.journal[key] = 0
@@ -206,6 +212,7 @@ class World:
         self.events.append(parse_event(m.encode(event)))
         if event.final:
             del board.journal[key]
+            board.finals[key] = self.events[-1]
 
     def obey(self, board: BoardModel) -> None:
         """The oldest control is carried out, as the agent does it."""
@@ -218,6 +225,13 @@ class World:
             board.known.add(key)
             board.journal.setdefault(key, 0)
             self.say(board, key, m.Interrupted, reason=m.Reason(code, ""), checkpoint=m.Checkpoint("s", {"n": 1}))
+        else:
+            self._answer_again(board, key)
+
+    def _answer_again(self, board: BoardModel, key: tuple[str, str, int]) -> None:
+        """An attempt that has ended is answered with its end, whatever comes about it."""
+        if key in board.finals:
+            self.events.append(board.finals[key])
 
     def reboot(self, board: BoardModel) -> None:
         board.boot, board.beats = board.boot + 1, 0
@@ -242,10 +256,11 @@ class World:
         self.core.reconciler.sweep(datetime(2026, 1, 1, tzinfo=UTC) if hears else None)
 
     def beat(self, seconds: float = 3.0) -> None:
-        """Time passes while every board lives: heartbeats, then a sweep."""
+        """Time passes while every board that is not away lives: heartbeats, then a sweep."""
         self.now += timedelta(seconds=seconds)
         for board in self.boards.values():
-            self.heartbeat(board)
+            if not board.away:
+                self.heartbeat(board)
         self.sweep()
 
     # --- short cuts
