@@ -87,7 +87,9 @@ def build_core(
         return engine.handle(run_id, events)
 
     slots = SlotAllocator(boards, store, handle, clock, audience)
-    effects = Effects(database=database, boards=sender, slots=slots, audience=audience, links=links, clock=clock)
+    effects = Effects(
+        database=database, runs=store, boards=sender, slots=slots, audience=audience, links=links, clock=clock
+    )
     engine = Engine(store, effects, clock, lambda: uuid.uuid4().hex)
     fleet = Fleet(boards, store, slots, handle, clock, audience=audience)
     reconciler = Reconciler(

@@ -27,6 +27,7 @@ from orchestrator.database import connect, create_indexes
 from orchestrator.errors import BadSettings, Unavailable
 from orchestrator.live import Audience
 from orchestrator.runs.reconcile import Timing
+from orchestrator.runs.retention import keep_runs, mark_older_runs
 from orchestrator.runs.store import INDEXES as RUN_INDEXES
 from orchestrator.runs.vocabulary import StoredPackage
 from orchestrator.seed import seed
@@ -124,6 +125,7 @@ def serve_orchestrator(environ: Mapping[str, str]) -> int:
     log_to_stderr(settings.log_level)
     stopping = stop_on_signals()
     database = prepared_database(settings)
+    mark_older_runs(database)
     app = broker.server_app(str(settings.amqp_url))
     telling = Telling(Channel(settings.amqp_url, serves=False))
     links = PackageLinks(link_secret(database), settings.public_url)
@@ -153,6 +155,7 @@ def prepared_database(settings: ServerSettings) -> Database[dict[str, Any]]:
         raise BadSettings([f"WORKTY_MONGO_URL {shown} is no URL that MongoDB's driver can use. {hint}"]) from error
     try:
         create_indexes(database, RUN_INDEXES, BOARD_INDEXES)
+        keep_runs(database, settings.run_days)
     except PyMongoError as error:
         raise Unavailable(f"MongoDB at {shown} ({type(error).__name__})") from error
     return database
@@ -175,4 +178,5 @@ def core_over(
         url, ends = links.url(package.sha256, utc_now())
         return Package(package.sha256, package.size, url, ends.isoformat())
 
-    return build_core(database, sender, audience, link, timing=timing, log_days=settings.log_days)
+    log_days = min(settings.log_days, settings.run_days)
+    return build_core(database, sender, audience, link, timing=timing, log_days=log_days)

@@ -5,7 +5,7 @@ The only module of the engine that knows the collection `runs`. A document is wr
 and who writes while somebody drains leaves the effects to that one. So effects are carried out in the order of the
 decisions; a drainer that dies is followed by another one after `DRAIN_SECONDS`. Whether a run has not ended (`active`)
 and whether it has a slot (`held`) is stored for indexes that hold no history; `boards` are all that ever had
-an attempt.
+an attempt. `past` says that it is not the latest run of a workflow (see `retention`), and is no part of a decision.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class RunStore:
         """Store a new run with its outbox; None if the workflow has a run of that number already."""
         document = run_document(decision.run) | _drain(drainer, now, decision.effects, 0)
         document["version"] = 1
-        document["held"], document["active"] = False, True
+        document["held"], document["active"], document["past"] = False, True, False
         document["boards"] = sorted(_boards(decision.run))
         document["outbox"] = _numbered(decision.effects, 0)
         document["history"] = _history(decision, now)
@@ -236,6 +236,15 @@ class RunStore:
         """Tell the runs of a workflow its new name; not a decision, so it needs no compare-and-set."""
         workflow = {"name": name, "desc": desc}
         self._runs.update_many({"workflowId": ObjectId(workflow_id)}, {"$set": {"workflow": workflow}})
+
+    def followed(self, workflow_id: str, number: int) -> None:
+        """Note that the run of this number has begun, so that the one before it is past."""
+        key = {"workflowId": ObjectId(workflow_id), "number": number - 1}
+        self._runs.update_one(key, {"$set": {"past": True}})
+
+    def workflow_gone(self, workflow_id: str) -> None:
+        """Note that a workflow is gone, so that all of its runs are past."""
+        self._runs.update_many({"workflowId": ObjectId(workflow_id), "past": {"$ne": True}}, {"$set": {"past": True}})
 
     # --- the fair queue
 
