@@ -25,6 +25,7 @@ from orchestrator.live import Audience
 from orchestrator.log_events import LogHandler
 from orchestrator.payments.purchases import Purchases
 from orchestrator.pulse import Pulse
+from orchestrator.runs.differences import Differences
 from orchestrator.runs.effects import Boards, Effects, Links
 from orchestrator.runs.engine import Engine
 from orchestrator.runs.log_keeper import LogKeeper
@@ -90,10 +91,19 @@ def build_core(
     effects = Effects(
         database=database, runs=store, boards=sender, slots=slots, audience=audience, links=links, clock=clock
     )
-    engine = Engine(store, effects, clock, lambda: uuid.uuid4().hex)
-    fleet = Fleet(boards, store, slots, handle, clock, audience=audience)
+    differences = Differences()
+    engine = Engine(store, effects, clock, lambda: uuid.uuid4().hex, differences)
+    fleet = Fleet(boards, store, slots, handle, clock, audience=audience, differences=differences)
     reconciler = Reconciler(
-        engine=engine, effects=effects, runs=store, boards=boards, fleet=fleet, slots=slots, timing=timing, clock=clock
+        engine=engine,
+        effects=effects,
+        runs=store,
+        boards=boards,
+        fleet=fleet,
+        slots=slots,
+        differences=differences,
+        timing=timing,
+        clock=clock,
     )
     runs = RunService(database, store, engine, Snapshots(database), clock)
     logs = LogKeeper(RunLogs(database), store, audience, clock, timedelta(days=log_days))

@@ -13,15 +13,12 @@ from datetime import datetime
 from typing import Any
 
 from orchestrator.errors import StateForbids
-from orchestrator.runs import recovery
+from orchestrator.runs import catching_up, recovery
+from orchestrator.runs.catching_up import Further
 from orchestrator.runs.recovery import Then
+from orchestrator.runs.sightings import AnswerOverdue, AttemptListed, AttemptMissing, BoardBack, BoardLeft, BoardLost
 from orchestrator.runs.turn import Turn
 from orchestrator.runs.vocabulary import (
-    AnswerOverdue,
-    AttemptMissing,
-    BoardBack,
-    BoardLeft,
-    BoardLost,
     Decision,
     Dispatch,
     InstanceRenamed,
@@ -96,7 +93,7 @@ def _pause(turn: Turn, _event: PauseWanted) -> None:
         return
     if turn.step.active:
         turn.want(Wanted.PAUSE)
-        _instruct(turn, "pause", "")
+        turn.instruct("pause", "")
     else:
         turn.pause()
 
@@ -107,7 +104,7 @@ def _stop(turn: Turn, event: StopWanted) -> None:
     turn.change_step(reason=StepReason("stopped", event.reason))
     if turn.step.active:
         turn.want(Wanted.STOP)
-        _instruct(turn, "stop", event.reason)
+        turn.instruct("stop", event.reason)
     else:
         turn.end("stop")
 
@@ -163,7 +160,7 @@ def _overdue(turn: Turn, _event: AnswerOverdue) -> None:
         turn.change_step(dispatched=turn.now)
         turn.effect(Dispatch(board.id, step.instance, step.attempt))
     elif turn.run.wanted is not Wanted.RUN:
-        _instruct(turn, "stop" if turn.run.wanted is Wanted.STOP else "pause", "asked again")
+        turn.instruct("stop" if turn.run.wanted is Wanted.STOP else "pause", "asked again")
 
 
 # --- what a board says about an attempt
@@ -173,6 +170,11 @@ def _from_board(rule: Callable[[Turn, Any], None]) -> Callable[[Turn, Any], None
     """Let `rule` see only events of the current attempt that are new; tell the board to forget older attempts."""
 
     def fenced(turn: Turn, event: messages.StepEvent) -> None:
+        further = catching_up.further(turn.run, event.board, event.instance, event.attempt)
+        if further is Further.STEP:
+            return
+        if further is Further.ATTEMPT:
+            catching_up.take_over(turn, event.attempt)
         step = next((s for s in turn.run.steps if s.instance == event.instance), None)
         board = turn.run.board.id if turn.run.board is not None else None
         current = step is turn.step and step.active and step.attempt == event.attempt and event.board == board
@@ -221,14 +223,10 @@ def _refused(turn: Turn, event: messages.Refused) -> None:
     reason = StepReason(event.reason.code, f"Board '{turn.board_name}' refused the step: {event.reason.message}")
     if event.reason.code in {"bad-package", "bad-message"}:
         turn.fail(reason)
+    elif event.reason.code == "old-attempt" and turn.step.attempt < catching_up.MOST_FURTHER:
+        recovery.outdated(turn, reason)
     else:
         recovery.lost(turn, reason, Then.ANYWHERE)
-
-
-def _instruct(turn: Turn, command: str, reason: str) -> None:
-    if turn.run.board is not None:
-        turn.change_step(asked=turn.now)
-        turn.effect(Instruct(turn.run.board.id, turn.step.instance, turn.step.attempt, command, reason))
 
 
 _RULES: dict[type, Callable[[Turn, Any], None]] = {
@@ -243,6 +241,7 @@ _RULES: dict[type, Callable[[Turn, Any], None]] = {
     BoardLeft: recovery.board_left,
     BoardBack: recovery.board_back,
     AttemptMissing: recovery.missing,
+    AttemptListed: catching_up.listed,
     AnswerOverdue: _overdue,
     messages.Accepted: _from_board(_accepted),
     messages.Refused: _from_board(_refused),

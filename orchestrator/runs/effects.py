@@ -183,7 +183,7 @@ class Effects:
 
     def _link(self, run: Run) -> None:
         key = {"_id": ObjectId(run.workflow)}
-        # The same number as well: in a backup that was not made at one moment it may be that of a run which is not there.
+        # The same number as well: a backup that was not made at one moment may lack the run that had it.
         older = {"$or": [{"runNumber": {"$lte": run.number}}, {"runNumber": {"$exists": False}}]}
         latest = {"runId": ObjectId(run.id), "runNumber": run.number}
         linked = self._workflows.update_one(key | older, {"$set": latest}).matched_count > 0

@@ -12,10 +12,17 @@ from dataclasses import replace
 from datetime import datetime
 
 from orchestrator.errors import Contended, OrchestratorError
+from orchestrator.runs.catching_up import further
 from orchestrator.runs.decide import begin, decide
+from orchestrator.runs.differences import BoardsAttempt, Difference, Differences
 from orchestrator.runs.effects import Effects
 from orchestrator.runs.store import RunStore, Stored
-from orchestrator.runs.vocabulary import Decision, Instruct, Run, RunEvent
+from orchestrator.runs.vocabulary import (
+    Decision,
+    Instruct,
+    Run,
+    RunEvent,
+)
 from workties.messages import StepEvent
 
 log = logging.getLogger(__name__)
@@ -32,15 +39,22 @@ class Engine:
         effects: carries effects out.
         clock: the moment, UTC.
         new_token: makes a unique name for each time this process drains an outbox.
+        differences: is told where boards know more than the database.
     """
 
     def __init__(
-        self, store: RunStore, effects: Effects, clock: Callable[[], datetime], new_token: Callable[[], str]
+        self,
+        store: RunStore,
+        effects: Effects,
+        clock: Callable[[], datetime],
+        new_token: Callable[[], str],
+        differences: Differences,
     ) -> None:
         self._store = store
         self._effects = effects
         self._clock = clock
         self._new_token = new_token
+        self._differences = differences
 
     def start(self, run: Run, renewed: Collection[str]) -> Run | None:
         """Begin a new run; None if its workflow got a run of that number meanwhile.
@@ -65,6 +79,7 @@ class Engine:
             if stored is None:
                 self._forget_all(run_id, events)
                 return None
+            self._compare(stored.run, events)
             decision = _fold(stored.run, events, self._clock())
             if decision.run == stored.run and not decision.effects:
                 return stored.run
@@ -105,11 +120,21 @@ class Engine:
             remaining = self._store.drained(stored, token)
         return stored.run
 
+    def _compare(self, run: Run, events: Sequence[RunEvent]) -> None:
+        """Note which of the events are of attempts that the database did not know of."""
+        for event in events:
+            if isinstance(event, StepEvent) and further(run, event.board, event.instance, event.attempt) is not None:
+                self._note(Difference.FURTHER, event)
+
     def _forget_all(self, run_id: str, events: Sequence[RunEvent]) -> None:
         for event in events:
             if isinstance(event, StepEvent) and not event.final:
-                log.info("run %s is unknown: board %s is told to forget it", run_id, event.board)
+                self._note(Difference.UNKNOWN_RUN, event)
                 self._effects.instruct(run_id, Instruct(event.board, event.instance, event.attempt, "forget"))
+
+    def _note(self, difference: Difference, event: StepEvent) -> None:
+        attempt = BoardsAttempt(event.board, event.run, event.instance, event.attempt)
+        self._differences.attempt(difference, attempt, self._clock())
 
 
 def _fold(run: Run, events: Sequence[RunEvent], now: datetime) -> Decision:

@@ -226,6 +226,13 @@ class RunStore:
         ids = [ObjectId(run_id) for run_id in run_ids if is_id(run_id)]
         return {str(document["_id"]): _origin(document) for document in self._runs.find({"_id": {"$in": ids}}, _ORIGIN)}
 
+    def existing(self, run_ids: Iterable[str]) -> frozenset[str]:
+        """Those of these runs that exist, in one query."""
+        ids = {ObjectId(run_id) for run_id in run_ids if is_id(run_id)}
+        return frozenset(
+            str(document["_id"]) for document in self._runs.find({"_id": {"$in": sorted(ids)}}, {"_id": 1})
+        )
+
     def active_with_workty(self, workty_id: str) -> list[str]:
         """Ids of the runs that have not ended and have still to run an instance of this workty."""
         needing = {"program.id": workty_id, "state": {"$ne": StepState.COMPLETED.value}}

@@ -20,6 +20,7 @@ from orchestrator.runs.vocabulary import (
     Decision,
     Dispatch,
     Effect,
+    Instruct,
     ReleaseSlot,
     Run,
     RunState,
@@ -162,6 +163,12 @@ class Turn:
             attempt=attempt, seq=0, board=board, dispatched=self.now, accepted=None, asked=None, reason=sent
         )
         self.effect(Dispatch(board.id, self.step.instance, attempt))
+
+    def instruct(self, command: str, reason: str) -> None:
+        """Tell the board that has the slot to stop or pause the current attempt."""
+        if self.run.board is not None:
+            self.change_step(asked=self.now)
+            self.effect(Instruct(self.run.board.id, self.step.instance, self.step.attempt, command, reason))
 
     def begun(self) -> None:
         """The board runs the current attempt: whatever it says next, the step was `running` before."""
