@@ -100,6 +100,11 @@ class MongoServer:
         shutil.rmtree(self._directory, ignore_errors=True)
 
     @property
+    def data(self) -> Path:
+        """The folder with its files."""
+        return self._directory / "data"
+
+    @property
     def _address(self) -> str:
         return f"127.0.0.1:{self._ports.numbers[0]}"
 

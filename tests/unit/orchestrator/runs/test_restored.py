@@ -137,6 +137,31 @@ def test_a_later_step_on_the_board_goes_on_while_the_run_catches_up(world: World
     assert world.run(workflow).step.instance != begun[-1][1]
 
 
+def test_a_step_that_another_board_took_over_goes_on_where_the_database_has_it(world: World) -> None:
+    first, workflow = started(world)
+    world.drive(first, "state")
+    copy = backup(world)
+    second = world.board(slots=1)
+    world.reboot(first)
+    world.events.clear()
+    world.core.fleet.heard(world.bye(first))
+    key = second.assignments[0].run, second.assignments[0].instance, 2
+    world.take(second)
+    restore(world, copy)
+    world.database["devices"].insert_one(
+        {**copy["devices"][0], "_id": ObjectId(second.id), "name": "second", "leases": [], "boot": "", "draining": True}
+    )
+    world.heartbeat(first)
+    for _ in range(10):
+        live(world, first, 1)
+        while second.controls:
+            world.obey(second)
+    run = world.run(workflow)
+    assert run.board is not None
+    assert (run.board.id, run.step.attempt, run.state) == (first.id, 2, RunState.RUNNING)
+    assert key not in second.journal
+
+
 def test_a_stop_that_the_database_knows_of_reaches_the_later_attempt(world: World) -> None:
     board, workflow = started(world)
     world.drive(board, "state")
@@ -144,8 +169,8 @@ def test_a_stop_that_the_database_knows_of_reaches_the_later_attempt(world: Worl
     board.controls.clear()
     copy = backup(world)
     world.reboot(board)
-    board.journal[world.key(workflow)[:2] + (2,)] = 1
-    board.known.add(world.key(workflow)[:2] + (2,))
+    board.journal[(*world.key(workflow)[:2], 2)] = 1
+    board.known.add((*world.key(workflow)[:2], 2))
     restore(world, copy)
     live(world, board)
     assert world.run(workflow).state is RunState.STOPPED
@@ -193,15 +218,18 @@ def test_runs_that_the_database_does_not_have_are_forgotten_and_counted(
 
 
 def test_what_no_board_knows_better_is_not_told(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    board, workflow = started(world, steps=2)
+    board, workflow = world.board(slots=2), world.workflow(2)
+    world.core.runs.start(workflow)
+    assert world.core.boards.lease(world.core.boards.all()[0], str(ObjectId()), world.now)
     with caplog.at_level(logging.WARNING):
+        world.core.fleet.heard(m.Heartbeat(**world.vitals(BoardModel(str(ObjectId())))))
         world.drive(board, "state")
         world.reboot(board)
         live(world, board)
         world.core.runs.stop(workflow, "enough")
         live(world, board)
     assert world.run(workflow).state is RunState.STOPPED
-    assert not [text for text in caplog.messages if "restore" in text]
+    assert not [text for text in caplog.messages if "as after the restore" in text]
 
 
 def test_only_the_board_that_has_the_slot_is_believed_and_only_so_far(world: World) -> None:
