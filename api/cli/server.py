@@ -50,6 +50,7 @@ def serve_api(environ: Mapping[str, str], threads: int) -> int:
     seeded = seed(database, settings.admin_email, settings.admin_password, utc_now())
     if seeded.generated_password is not None:
         log.warning("First account %s, password (shown once): %s", settings.admin_email, seeded.generated_password)
+    keep_runs(database, settings.run_days)
     database.client.close()
     log.info("REST and live API: %s/api/v1", settings.public_url)
     serve_gunicorn(lambda: web_application(settings), listener, threads, tls)
@@ -125,6 +126,7 @@ def serve_orchestrator(environ: Mapping[str, str]) -> int:
     log_to_stderr(settings.log_level)
     stopping = stop_on_signals()
     database = prepared_database(settings)
+    keep_runs(database, settings.run_days)
     mark_older_runs(database)
     app = broker.server_app(str(settings.amqp_url))
     telling = Telling(Channel(settings.amqp_url, serves=False))
@@ -155,7 +157,6 @@ def prepared_database(settings: ServerSettings) -> Database[dict[str, Any]]:
         raise BadSettings([f"WORKTY_MONGO_URL {shown} is no URL that MongoDB's driver can use. {hint}"]) from error
     try:
         create_indexes(database, RUN_INDEXES, BOARD_INDEXES)
-        keep_runs(database, settings.run_days)
     except PyMongoError as error:
         raise Unavailable(f"MongoDB at {shown} ({type(error).__name__})") from error
     return database

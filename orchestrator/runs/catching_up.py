@@ -10,11 +10,7 @@ from enum import Enum, auto
 
 from orchestrator.runs.sightings import AttemptListed
 from orchestrator.runs.turn import Turn
-from orchestrator.runs.vocabulary import (
-    Run,
-    StepReason,
-    StepState,
-)
+from orchestrator.runs.vocabulary import Run, StepReason, StepState
 
 #: So many attempts may be missing in the database. Who claims more is not believed.
 MOST_FURTHER = 1000

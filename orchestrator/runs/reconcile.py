@@ -20,13 +20,7 @@ from orchestrator.runs.effects import Effects
 from orchestrator.runs.engine import Engine
 from orchestrator.runs.sightings import AnswerOverdue, AttemptListed, AttemptMissing, BoardBack, BoardLost
 from orchestrator.runs.store import RunStore
-from orchestrator.runs.vocabulary import (
-    Instruct,
-    Run,
-    RunEvent,
-    StepState,
-    Wanted,
-)
+from orchestrator.runs.vocabulary import Instruct, Run, RunEvent, StepState, Wanted
 from workties.messages import ActiveAttempt
 
 log = logging.getLogger(__name__)

@@ -7,6 +7,7 @@ it comes to be so; here is the rest: the index that removes them, and runs that 
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +16,8 @@ from bson import ObjectId
 from pymongo import ASCENDING, IndexModel
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
+
+log = logging.getLogger(__name__)
 
 _DAY_SECONDS = 86_400
 #: MongoDB's own bound, seconds: about 68 years.
@@ -28,7 +31,10 @@ _MARKED = {"_id": "past-runs-marked"}
 
 
 def keep_runs(database: Database[dict[str, Any]], days: float) -> None:
-    """Have past runs go so many days after they finished, those that are there already too."""
+    """Have past runs go so many days after they finished, those that are there already too.
+
+    Only for processes that run as a service: the last word counts for all.
+    """
     seconds = min(_LONGEST, max(1, round(days * _DAY_SECONDS)))
     index = IndexModel(
         [("finished", ASCENDING)], name="expiry", expireAfterSeconds=seconds, partialFilterExpression={"past": True}
@@ -39,6 +45,7 @@ def keep_runs(database: Database[dict[str, Any]], days: float) -> None:
         if error.code not in _OTHER_OPTIONS:
             raise
         database.command("collMod", "runs", index={"name": "expiry", "expireAfterSeconds": seconds})
+        log.warning("Past runs are kept for %g days from now on, which is another time than before", days)
 
 
 def mark_older_runs(database: Database[dict[str, Any]]) -> None:
