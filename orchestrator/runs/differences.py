@@ -22,12 +22,12 @@ MOST_KEPT = 10_000
 
 
 class Difference(Enum):
-    """What can differ; the value says what is done about it."""
+    """What can differ; the value says it for the log, and what is done about it."""
 
-    FURTHER = "attempts or steps of runs were further on their boards, and the runs catch up with them"
-    UNKNOWN_RUN = "attempts of runs are unknown here, and their boards forget them"
-    UNUSED_LEASE = "leases were used by nobody and are freed"
-    UNKNOWN_BOARD = "boards are unknown here and refused"
+    FURTHER = "attempts that are further on their boards, with which the runs catch up"
+    UNKNOWN_RUN = "attempts of runs that are unknown here, which their boards forget"
+    UNUSED_LEASE = "leases that nobody used, which are freed"
+    UNKNOWN_BOARD = "boards that are unknown here, which are refused"
 
 
 #: What boards know only if the database has forgotten it.
@@ -78,5 +78,5 @@ class Differences:
             untold, self._untold, self._last = self._untold, Counter(), None
         if not _SIGNS & untold.keys():
             return None
-        found = "; ".join(f"{untold[kind]} {kind.value}" for kind in Difference if untold[kind])
+        found = "; ".join(f"{kind.value}: {untold[kind]}" for kind in Difference if untold[kind])
         return f"Boards know more than the database, as after the restore of a backup: {found}"

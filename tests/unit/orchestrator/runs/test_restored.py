@@ -100,7 +100,7 @@ def test_a_later_attempt_on_the_board_is_taken_over(world: World, caplog: pytest
     assert [attempt for _, _, attempt in board.begun] == [1, 2, 3]
     summaries = [text for text in caplog.messages if "as after the restore of a backup" in text]
     assert len(summaries) == 1
-    assert "1 attempts or steps of runs were further on their boards" in summaries[0]
+    assert "attempts that are further on their boards, with which the runs catch up: 1" in summaries[0]
 
 
 def test_an_event_of_a_later_attempt_is_applied_at_once(world: World) -> None:
@@ -213,8 +213,8 @@ def test_runs_that_the_database_does_not_have_are_forgotten_and_counted(
     assert board.journal == {}
     assert world.core.boards.all()[0].leases == ()
     [summary] = [text for text in caplog.messages if "as after the restore of a backup" in text]
-    assert "2 attempts of runs are unknown here" in summary
-    assert "1 leases were used by nobody" in summary
+    assert "attempts of runs that are unknown here, which their boards forget: 2" in summary
+    assert "leases that nobody used, which are freed: 1" in summary
 
 
 def test_what_no_board_knows_better_is_not_told(world: World, caplog: pytest.LogCaptureFixture) -> None:
