@@ -12,6 +12,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from orchestrator.runs.sightings import (
+    AnswerOverdue,
+    AttemptListed,
+    AttemptMissing,
+    BoardBack,
+    BoardLeft,
+    BoardLost,
+)
 from workties.manifest import DeclaredProperty, Recovery
 from workties.messages import Access, Checkpoint, Limits, Program, Property, StepEvent
 from workties.policy import Policy
@@ -105,11 +113,11 @@ class Step:
 
     `attempt` numbers the last dispatch (0 = never sent), which went to `board`; without a board it is the number that
     the next one gets, because the one before was cut short. While `dispatched` is set, that attempt is with a board.
-    `seq` is the last event of it that was applied, `asked` is when the board was last told to stop or pause it, and
-    `unanswered` counts how often it was sent in vain. `stops` counts agents that stopped soon after they took the step.
-    `failures` counts attempts that failed and were, or will be at `retry_at`, followed by another one. `former` are
-    names that it had before in this run, `declared` the properties that its workty declares, `workty_state` the
-    program's own state, `checkpointed` when `checkpoint` came.
+    `seq` is the last event of it that was applied, `asked` is when the board was last told to stop or pause it, or
+    asked what became of it, and `unanswered` counts how often it was sent in vain. `stops` counts agents that stopped
+    soon after they took the step. `failures` counts attempts that failed and were, or will be at `retry_at`, followed
+    by another one. `former` are names that it had before in this run, `declared` the properties that its workty
+    declares, `workty_state` the program's own state, `checkpointed` when `checkpoint` came.
     """
 
     instance: str
@@ -264,43 +272,6 @@ class StillWaiting:
 
 
 @dataclass(frozen=True, slots=True)
-class BoardLost:
-    """A board has been `silent` for so many seconds, or (None) does not come back: what it ran is lost."""
-
-    board: str
-    silent: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class BoardLeft:
-    """The agent of a board stopped by itself."""
-
-    board: str
-
-
-@dataclass(frozen=True, slots=True)
-class BoardBack:
-    """A board that was away is heard again."""
-
-    board: str
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptMissing:
-    """A board that is there no longer knows an attempt which it had accepted."""
-
-    instance: str
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerOverdue:
-    """A board owes an answer about the current attempt: it is asked again. `heard`: whether boards are heard now."""
-
-    heard: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class PropertiesChanged:
     """The owner changed properties of an instance; they count if it has not been sent yet."""
 
@@ -323,7 +294,17 @@ class TimerDue:
 
 
 Command = ResumeWanted | PauseWanted | StopWanted
-FoundOut = SlotGranted | StillWaiting | BoardLost | BoardLeft | BoardBack | AttemptMissing | AnswerOverdue | TimerDue
+FoundOut = (
+    SlotGranted
+    | StillWaiting
+    | BoardLost
+    | BoardLeft
+    | BoardBack
+    | AttemptMissing
+    | AttemptListed
+    | AnswerOverdue
+    | TimerDue
+)
 RunEvent = Command | FoundOut | PropertiesChanged | InstanceRenamed | StepEvent
 
 

@@ -90,8 +90,14 @@ def test_a_slot_that_the_run_has_leased_again_is_not_given_back_by_an_effect_car
             slots.append(board_id)
 
     effects = Effects(
-        database=world.database, boards=world, slots=Slots(), audience=world, links=world.link, clock=world.clock
-    )  # type: ignore[arg-type]
+        database=world.database,
+        runs=world.store,
+        boards=world,
+        slots=Slots(),  # type: ignore[arg-type]
+        audience=world,
+        links=world.link,
+        clock=world.clock,
+    )
     run = world.run(workflow)
     effects.carry_out(run, ReleaseSlot(board.id))
     assert slots == []
