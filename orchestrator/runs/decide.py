@@ -15,19 +15,21 @@ from typing import Any
 from orchestrator.errors import StateForbids
 from orchestrator.runs import catching_up, course, recovery
 from orchestrator.runs.catching_up import Further
+from orchestrator.runs.decision import (
+    Decision,
+    Dispatch,
+    Instruct,
+    LinkWorkflow,
+    ReleaseSlot,
+)
 from orchestrator.runs.recovery import Then
 from orchestrator.runs.sightings import AnswerOverdue, AttemptListed, AttemptMissing, BoardBack, BoardLeft, BoardLost
 from orchestrator.runs.turn import Turn
 from orchestrator.runs.vocabulary import (
     NO_SLOT,
-    Decision,
-    Dispatch,
     InstanceRenamed,
-    Instruct,
-    LinkWorkflow,
     PauseWanted,
     PropertiesChanged,
-    ReleaseSlot,
     ResumeWanted,
     Run,
     RunEvent,

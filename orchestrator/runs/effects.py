@@ -16,10 +16,7 @@ from bson import ObjectId
 from pymongo.database import Database
 
 from orchestrator.live import Audience, ProgressMade, StepChange
-from orchestrator.runs.documents import moment_text
-from orchestrator.runs.references import assigned_properties
-from orchestrator.runs.store import RunStore
-from orchestrator.runs.vocabulary import (
+from orchestrator.runs.decision import (
     Announce,
     Dispatch,
     Effect,
@@ -27,13 +24,14 @@ from orchestrator.runs.vocabulary import (
     LinkWorkflow,
     NoteLeaving,
     ReleaseSlot,
-    Run,
     SeekSlot,
     StepProgress,
-    StoredPackage,
     TellState,
-    Wanted,
 )
+from orchestrator.runs.documents import moment_text
+from orchestrator.runs.references import assigned_properties
+from orchestrator.runs.store import RunStore
+from orchestrator.runs.vocabulary import Run, StoredPackage, Wanted
 from workties import messages
 from workties.errors import BadProperties
 from workties.process_log import about

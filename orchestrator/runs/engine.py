@@ -14,10 +14,11 @@ from datetime import datetime
 from orchestrator.errors import Contended, OrchestratorError
 from orchestrator.runs.catching_up import further
 from orchestrator.runs.decide import begin, decide
+from orchestrator.runs.decision import Decision, Instruct
 from orchestrator.runs.differences import BoardsAttempt, Difference, Differences
 from orchestrator.runs.effects import Effects
 from orchestrator.runs.store import RunStore, Stored
-from orchestrator.runs.vocabulary import NO_SLOT, Decision, Instruct, Run, RunEvent, StepReason
+from orchestrator.runs.vocabulary import NO_SLOT, Run, RunEvent, StepReason
 from workties.messages import StepEvent
 from workties.process_log import about
 from workties.tracing import NO_TRACING, Tracing

@@ -16,12 +16,19 @@ from orchestrator.boards.fleet import Fleet
 from orchestrator.boards.slots import SlotAllocator
 from orchestrator.boards.store import Board, BoardStore
 from orchestrator.runs.catching_up import further
+from orchestrator.runs.decision import Instruct
 from orchestrator.runs.differences import BoardsAttempt, Difference, Differences
 from orchestrator.runs.effects import Effects
 from orchestrator.runs.engine import Engine
 from orchestrator.runs.sightings import AnswerOverdue, AttemptListed, AttemptMissing, BoardBack, BoardLost
 from orchestrator.runs.store import RunStore
-from orchestrator.runs.vocabulary import Instruct, Run, RunEvent, StepState, TimerDue, Wanted
+from orchestrator.runs.vocabulary import (
+    Run,
+    RunEvent,
+    StepState,
+    TimerDue,
+    Wanted,
+)
 from workties.messages import ActiveAttempt
 from workties.process_log import about
 

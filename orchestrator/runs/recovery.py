@@ -8,10 +8,17 @@ from __future__ import annotations
 from enum import Enum, auto
 
 from orchestrator.runs import course
+from orchestrator.runs.decision import NoteLeaving
 from orchestrator.runs.failing import goes_on
 from orchestrator.runs.sightings import AttemptMissing, BoardBack, BoardLeft, BoardLost
 from orchestrator.runs.turn import Turn
-from orchestrator.runs.vocabulary import NoteLeaving, Run, Step, StepReason, StepState, Wanted
+from orchestrator.runs.vocabulary import (
+    Run,
+    Step,
+    StepReason,
+    StepState,
+    Wanted,
+)
 from workties import messages
 
 #: The loss of a board or a restart under a step that makes a run fail (live API contract, section 5: the third).

@@ -21,8 +21,9 @@ from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
+from orchestrator.runs.decision import Announce, Decision, Effect
 from orchestrator.runs.documents import changes, effect_document, effect_from, history_entry, run_document, run_from
-from orchestrator.runs.vocabulary import Announce, Decision, Effect, Run, StepState
+from orchestrator.runs.vocabulary import Run, StepState
 from orchestrator.values import is_id
 from workties.messages import encode
 

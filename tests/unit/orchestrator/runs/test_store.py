@@ -8,9 +8,10 @@ import pytest
 from bson import ObjectId
 
 from orchestrator.runs.decide import decide
+from orchestrator.runs.decision import ReleaseSlot
 from orchestrator.runs.effects import Effects
 from orchestrator.runs.store import Stored
-from orchestrator.runs.vocabulary import BoardRef, PauseWanted, ReleaseSlot, SlotGranted, StopWanted
+from orchestrator.runs.vocabulary import BoardRef, PauseWanted, SlotGranted, StopWanted
 from tests.unit.orchestrator.runs.world import World, finish
 from workties import messages as m
 
