@@ -37,10 +37,10 @@ class PrivateStack:
         """The documents of the runs of some workflows."""
         return list(self.database["runs"].find({"workflowId": {"$in": list(map(ObjectId, workflows))}}))
 
-    def in_state(self, workflows: list[str], state: str) -> int:
-        """How many first steps of runs are in a state."""
-        found = {"workflowId": {"$in": list(map(ObjectId, workflows))}, "steps.0.state": state}
-        return self.database["runs"].count_documents(found)
+    def count(self, workflows: list[str], **first_step: str) -> int:
+        """How many runs have these values in their first step, e.g. `state="completed"`."""
+        wanted = {f"steps.0.{name}": value for name, value in first_step.items()}
+        return self.database["runs"].count_documents({"workflowId": {"$in": list(map(ObjectId, workflows))}, **wanted})
 
 
 @contextmanager

@@ -51,7 +51,7 @@ def test_steps_end_on_their_boards_while_the_broker_is_away_and_are_recorded_soo
         waiting.until(
             lambda: ledger.count("ending") == STEPS, seconds=DEADLINE, what="all steps to end alone", tail=stack.tails
         )
-        assert private.in_state(workflows, "running") == STEPS, "nothing of it can be recorded yet"
+        assert private.count(workflows, state="running") == STEPS, "nothing of it can be recorded yet"
         assert_goes_on_waiting(outage)
         with ThreadPoolExecutor(1) as pool:
             restart = pool.submit(private.broker.restart)
@@ -94,7 +94,7 @@ def running_steps(private: PrivateStack, user: User, ledger: Ledger) -> list[str
     for workflow in workflows:
         user.run(workflow)
     waiting.until(
-        lambda: ledger.count("holding") == STEPS and private.in_state(workflows, "running") == STEPS,
+        lambda: ledger.count("holding") == STEPS and private.count(workflows, state="running") == STEPS,
         seconds=DEADLINE,
         what="all steps to hold",
         tail=private.stack.tails,
@@ -110,7 +110,7 @@ def ask(user: User, workflow: str) -> requests.Response:
 def until_completed(private: PrivateStack, workflows: list[str]) -> None:
     """Wait until all runs are recorded as completed."""
     waiting.until(
-        lambda: private.in_state(workflows, "completed") == STEPS,
+        lambda: private.count(workflows, state="completed") == STEPS,
         seconds=DEADLINE,
         what="all steps to be recorded",
         tail=private.stack.tails,
