@@ -1,4 +1,4 @@
-"""A workty whose steps stay in their second state for as long as a test likes, and the ledger that they write.
+"""Steps that stay in their second state for as long as a test likes, and the ledger that they write.
 
 The ledger tells which states were really entered, whatever messages and documents say.
 """
@@ -6,9 +6,20 @@ The ledger tells which states were really entered, whatever messages and documen
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from bson import ObjectId
+from pymongo.database import Database
 
 from tests.acceptance.catalogue import add_workty
+from tests.acceptance.user import User, assert_legal
+from tests.servers import waiting
+from tests.servers.stack import RealStack
+
+#: Seconds until something has converged; on a slow and busy machine, too.
+DEADLINE = 180
 
 STATES = ("beginning", "holding", "ending")
 
@@ -36,6 +47,20 @@ class Held(Workty):
         os.write(ledger, f"{self.properties['entry']} {state}\\n".encode())
         os.close(ledger)
 """
+
+
+def add_held(database_url: str, directory: Path, label: str, size: int = 0) -> None:
+    """Add the workty `held-<label>`, for boards with that label.
+
+    Args:
+        directory: an empty place to pack it in.
+        size: bytes that its package has at least.
+    """
+    properties = {"ledger": "", "until": "", "entry": ""}
+    labels, code = f'labels = ["{label}"]', CODE + "#" * size
+    add_workty(
+        database_url, directory, f"held-{label}", code, properties=properties, more=labels, access="shared = true"
+    )
 
 
 class Ledger:
@@ -69,12 +94,63 @@ class Ledger:
         return sum(times for (_, entered), times in self.entered().items() if entered == state)
 
 
-def once(*entries: str) -> Counter[tuple[str, str]]:
-    """What a ledger says if each entry entered each state once."""
-    return Counter((entry, state) for entry in entries for state in STATES)
+class HeldSteps:
+    """Runs of one step each, by a user of their own, on boards with a label.
 
+    Parameters:
+        ledger: which they write, and nobody else.
+    """
 
-def add_held(database_url: str, directory: Path) -> None:
-    """Add the workty `held` to a server's catalogue. `directory` is an empty place to pack it in."""
-    properties = {"ledger": "", "until": "", "entry": ""}
-    add_workty(database_url, directory, "held", CODE, properties=properties, access="shared = true")
+    def __init__(self, stack: RealStack, database: Database[dict[str, Any]], label: str, ledger: Ledger) -> None:
+        self._stack, self._runs, self._workty, self.ledger = stack, database["runs"], f"held-{label}", ledger
+        self.user = User(stack.url)
+        self._entries: list[str] = []
+        self.workflows: list[str] = []
+
+    def close(self) -> None:
+        """Nothing is heard any more."""
+        self.user.close()
+
+    def begin(self, *entries: str) -> None:
+        """Begin a run for each entry of the ledger."""
+        for entry in entries:
+            self._entries.append(entry)
+            self.workflows.append(self.user.workflow((self._workty, self.ledger.properties(entry))))
+            self.user.run(self.workflows[-1])
+
+    def until_holding(self) -> None:
+        """Wait until all of them hold, and the server has their checkpoint."""
+        self.until(lambda: self.count(state="running", worktyState="holding") == len(self.workflows), "steps to hold")
+
+    def until_completed(self) -> None:
+        """Wait until all runs are recorded as completed, or one as failed."""
+        self.until(
+            lambda: self.count(state="completed") == len(self.workflows) or self.count(state="failed") > 0,
+            "steps to be completed",
+        )
+
+    def until(self, look: Any, what: str) -> None:
+        """Wait until `look` returns something true."""
+        waiting.until(look, seconds=DEADLINE, what=what, tail=self._stack.tails)
+
+    def count(self, **first_step: str) -> int:
+        """How many of them have these values in their document, e.g. `state="completed"`."""
+        wanted = {f"steps.0.{name}": value for name, value in first_step.items()}
+        return self._runs.count_documents(self._all() | wanted)
+
+    def runs(self) -> Sequence[dict[str, Any]]:
+        """Their documents."""
+        return list(self._runs.find(self._all()))
+
+    def assert_ran_once(self) -> None:
+        """All are completed, had one attempt and entered each state once, and the user heard of it without gap."""
+        found = [(run["steps"][0]["state"], run["steps"][0]["attempt"]) for run in self.runs()]
+        assert found == [("completed", 1)] * len(self.workflows), (found, self._stack.tails())
+        assert self.ledger.entered() == Counter((entry, state) for entry in self._entries for state in STATES)
+        for workflow in self.workflows:
+            self.user.until_run(workflow, "completed")
+            told = {change["run"]["seq"]: change for change in self.user.changes(workflow)}
+            assert_legal([told[number] for number in sorted(told)])
+
+    def _all(self) -> dict[str, Any]:
+        return {"workflowId": {"$in": list(map(ObjectId, self.workflows))}}

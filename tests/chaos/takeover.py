@@ -8,18 +8,14 @@ the server records it.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from orchestrator.core import utc_now
-from tests.acceptance.user import User
-from tests.chaos.held import Ledger
-from tests.chaos.private import DEADLINE, PrivateStack
-from tests.servers import waiting
+from tests.chaos.private import PrivateStack
 from tests.servers.stack import Board
 
 
@@ -46,51 +42,36 @@ class Takeover:
     """Boards that are killed, and the one that takes over.
 
     Parameters:
-        private: where; it has no other board.
-        doomed: how many boards are killed in each round.
+        private: where.
+        doomed: the boards that are killed in each round, with a slot each.
+        heir: has a slot for each of them.
+        label: that of all these boards, and of no other.
     """
 
-    def __init__(self, private: PrivateStack, doomed: int) -> None:
-        self._private, self._stack = private, private.stack
-        self._doomed = [self._add(f"doomed-{number}", 1) for number in range(doomed)]
-        self._heir = self._add("heir", doomed)
+    def __init__(self, private: PrivateStack, doomed: Sequence[Board], heir: Board, label: str) -> None:
+        self._private, self._stack, self._label = private, private.stack, label
+        self._doomed, self._heir = doomed, heir
         self._rounds = 0
 
     def round(self) -> list[float]:
         """One round; the seconds of each step."""
         self._rounds += 1
-        ledger = Ledger(self._private.shared, f"takeover-{self._rounds}")
-        with closing(User(self._stack.url)) as user:
-            workflows = self._run_on_doomed(user, ledger)
+        with self._private.steps(self._label, f"takeover-{self._rounds}") as steps:
+            self._disable_heir(True)
+            steps.begin(*(board.process for board in self._doomed))
+            steps.until_holding()
+            self._disable_heir(False)
             killed = self._kill()
-            self._until(lambda: ledger.count("holding") == 2 * len(workflows), "the heir to go on with all steps")
-            ledger.release()
-            self._until(
-                lambda: self._private.count(workflows, state="completed") == len(workflows), "all steps to end"
+            steps.until(
+                lambda: steps.ledger.count("holding") == 2 * len(self._doomed), "the heir to go on with all steps"
             )
-        runs = self._private.runs(workflows)
+            steps.ledger.release()
+            steps.until_completed()
+            runs = steps.runs()
         assert [run["steps"][0]["attempt"] for run in runs] == [2] * len(runs), "one loss, one more attempt"
-        assert {run["steps"][0]["board"]["id"] for run in runs} == {self._heir.id}
         for board in self._doomed:
             self._stack.restart(board.process)
         return [_seconds(run, killed) for run in runs]
-
-    def _add(self, name: str, slots: int) -> Board:
-        return self._stack.add_board(name, slots=slots, step_shared=str(self._private.shared))
-
-    def _run_on_doomed(self, user: User, ledger: Ledger) -> list[str]:
-        """Have every doomed board run a step, and return the workflows when all of them hold."""
-        self._disable_heir(True)
-        names = [board.process for board in self._doomed]
-        workflows = [user.workflow(("held", ledger.properties(name))) for name in names]
-        for workflow in workflows:
-            user.run(workflow)
-        self._until(
-            lambda: self._private.count(workflows, state="running", worktyState="holding") == len(workflows),
-            "all doomed boards to hold a step",
-        )
-        self._disable_heir(False)
-        return workflows
 
     def _kill(self) -> Mapping[str, datetime]:
         """Cut the power of all doomed boards at once; the moment of each, by its id."""
@@ -105,9 +86,6 @@ class Takeover:
 
     def _disable_heir(self, disabled: bool) -> None:
         self._stack.rest("PUT", f"/devices/{self._heir.id}", {"disabled": disabled})
-
-    def _until(self, look: Callable[[], bool], what: str) -> None:
-        waiting.until(look, seconds=DEADLINE, what=what, tail=self._stack.tails)
 
 
 def _seconds(run: Mapping[str, Any], killed: Mapping[str, datetime]) -> float:

@@ -6,11 +6,10 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
 
-from tests.chaos.private import private_stack
+from tests.chaos.private import PrivateStack
 from tests.chaos.takeover import Takeover, Times
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -21,9 +20,10 @@ DOOMED = 7
 P95_SECONDS = 20.0
 
 
-def test_steps_of_killed_boards_run_elsewhere_within_twenty_seconds(tmp_path: Path) -> None:
-    with private_stack(tmp_path) as private:
-        takeover = Takeover(private, DOOMED)
+def test_steps_of_killed_boards_run_elsewhere_within_twenty_seconds(private: PrivateStack) -> None:
+    boards = [{"name": f"doomed-{number}"} for number in range(DOOMED)]
+    with private.boards("takeover", *boards, {"name": "heir", "slots": DOOMED}) as (*doomed, heir):
+        takeover = Takeover(private, doomed, heir, "takeover")
         times = Times([seconds for _ in range(ROUNDS) for seconds in takeover.round()])
         print(times)
         assert times.p95 < P95_SECONDS

@@ -135,7 +135,9 @@ class RealStack:
         own = {"slots": str(slots), "state_dir": str(state), "board_id": board_id, "server_url": self.url, **settings}
         own["amqp_url"] = self.vhost.add_board_account(board_id, f"password-of-{name}")
         common = {key: self.environ[key] for key in ("PATH", "LANG", "HOME")}
-        self._agents[name] = common | {f"WORKTY_{key.upper()}": value for key, value in own.items()} | dict(environ or {})
+        self._agents[name] = (
+            common | {f"WORKTY_{key.upper()}": value for key, value in own.items()} | dict(environ or {})
+        )
         self._wrappers[name] = wrapper
         self.launch(name)
         waiting.until(
