@@ -30,8 +30,8 @@ class Reporter:
     """The voice of one attempt.
 
     Args:
-        wait: waits so many seconds, but not when the step is to end: then True at once.
         now: the time as ISO 8601 text.
+        wait: waits so many seconds, but not when the step is to end: then True at once.
         clock: seconds that only grow.
     """
 
@@ -40,12 +40,13 @@ class Reporter:
         key: Key,
         journal: Journal,
         publisher: Publisher,
-        wait: Callable[[float], bool],
         now: Callable[[], str],
+        *,
+        wait: Callable[[float], bool],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._key, self._journal, self._publisher = key, journal, publisher
-        self._wait, self._now, self._clock = wait, now, clock
+        self._now, self._wait, self._clock = now, wait, clock
         self._lines: list[LogLine] = []
         self._size = 0
         self._flush_at: float | None = None

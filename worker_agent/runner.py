@@ -163,7 +163,7 @@ class Runner:
             self.fill()
 
     def _perform(self, assignment: Assignment, orders: Orders, slot: int) -> None:
-        reporter = Reporter(key_of(assignment), self._journal, self._publisher, orders.wait, self._now)
+        reporter = Reporter(key_of(assignment), self._journal, self._publisher, self._now, wait=orders.wait)
         tell = self._attempt(assignment, orders, reporter, slot)
         self._written(tell)
 

@@ -46,6 +46,7 @@ class Held(Workty):
         ledger = os.open(self.properties["ledger"], os.O_WRONLY | os.O_APPEND)
         os.write(ledger, f"{self.properties['entry']} {state}\\n".encode())
         os.close(ledger)
+        self.log(state)
 """
 
 
@@ -87,7 +88,7 @@ class Ledger:
     def entered(self) -> Counter[tuple[str, str]]:
         """How often each entry entered each state."""
         lines = self._file.read_text().splitlines()
-        return Counter((entry, state) for entry, _, state in (line.partition(" ") for line in lines))
+        return Counter((entry, state) for entry, _, state in (line.rpartition(" ") for line in lines))
 
     def count(self, state: str) -> int:
         """How often a state was entered."""

@@ -21,7 +21,7 @@ from tests.servers.stack import Board, RealStack
 
 @dataclass(frozen=True)
 class PrivateStack:
-    """A broker, a database, an api and an orchestrator; tests add boards of their own, known by a label of their own."""
+    """A broker, a database, an api and an orchestrator; tests add boards, known by a label of their own."""
 
     broker: RabbitNode
     mongod: MongoServer

@@ -30,7 +30,7 @@ def key(journal: Journal, assignment: Callable[..., Assignment]) -> Key:
 def reporter(key: Key, journal: Journal, wait: Callable[[float], bool]) -> Reporter:
     beat: Any = None
     publisher = Publisher("board-01", Broker("memory://"), journal, beat, heartbeat_seconds=3)
-    return Reporter(key, journal, publisher, wait, lambda: "now")
+    return Reporter(key, journal, publisher, lambda: "now", wait=wait)
 
 
 def test_a_state_is_stored_when_the_disk_has_room_again(
