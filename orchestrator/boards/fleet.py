@@ -53,7 +53,7 @@ class Fleet:
     def heard(self, heartbeat: Heartbeat) -> None:
         """Note a heartbeat or a bye; new slots go to waiting runs at once."""
         if isinstance(heartbeat, Bye):
-            if self._boards.left(heartbeat.board, heartbeat.boot):
+            if self._boards.left(heartbeat):
                 log.info("board %s says bye: %s", heartbeat.board, heartbeat.reason)
                 self._tell(heartbeat.board)
                 for run in self._runs.holding(heartbeat.board):
