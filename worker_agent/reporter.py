@@ -57,8 +57,8 @@ class Reporter:
 
         Returns when that is stored, however long the disk is full, or when the step is to end.
         """
-        draft = partial(StateReported, state=checkpoint.state, checkpoint=checkpoint)
-        drafts = [*self._take_lines(), draft]
+        drafts = self._take_lines()
+        drafts.append(partial(StateReported, state=checkpoint.state, checkpoint=checkpoint))
         while True:
             try:
                 self._journal.report(self._key, *drafts, checkpoint=checkpoint)

@@ -32,7 +32,7 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
 #: section 7).
 TOLD_EVERY = timedelta(seconds=10)
 
-#: How many starts (boots) of a board's agent are remembered, so that a heartbeat of one that has ended is known as such.
+#: How many starts (boots) of a board's agent are remembered, so that late heartbeats of ended ones are known as such.
 KEPT_BOOTS = 16
 
 #: What a heartbeat lists may be long and is nobody's affair but the reconciler's.
@@ -212,7 +212,7 @@ class BoardStore:
         changed = any(before.get(name) != fresh[name] for name in _SEEN)
         return Heard(_board(before), _board(before | fresh), self._claim(before, now) or changed)
 
-    def _note(self, wanted: Mapping[str, Any], update: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    def _note(self, wanted: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any] | None:
         """Change a board that is as wanted; its document before, None if there is none."""
         return self._boards.find_one_and_update(wanted, update, return_document=ReturnDocument.BEFORE)
 
