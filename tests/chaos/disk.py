@@ -101,11 +101,7 @@ class FullDisk:
 
 
 class SlowDisk:
-    """The journal of a board takes no write for some seconds.
-
-    Parameters:
-        journal: its database; where it is not there yet nothing is done.
-    """
+    """The journal of a board, a database that is there, takes no write for some seconds."""
 
     kind = "slow disk"
 
@@ -122,7 +118,8 @@ class SlowDisk:
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Keep the write lock."""
-        with contextlib.closing(sqlite3.connect(self._journal, timeout=60, isolation_level=None)) as db:
+        address = f"file:{self._journal}?mode=rw"
+        with contextlib.closing(sqlite3.connect(address, uri=True, timeout=60, isolation_level=None)) as db:
             db.execute("BEGIN IMMEDIATE")
             try:
                 yield
