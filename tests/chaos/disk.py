@@ -101,7 +101,11 @@ class FullDisk:
 
 
 class SlowDisk:
-    """The journal of a board, a database that is there, takes no write for some seconds."""
+    """The journal of a board takes no write for some seconds.
+
+    Parameters:
+        journal: its database, which is there. SQLite does not find one on a `SmallDisk`, which only agents see.
+    """
 
     kind = "slow disk"
 

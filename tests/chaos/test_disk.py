@@ -5,8 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
 from random import Random
 from threading import Event
+from typing import Any
 
 import pytest
 
@@ -67,16 +70,30 @@ def test_a_step_for_whose_files_there_is_no_room_begins_when_there_is(private: P
         steps.assert_ran_once()
 
 
-@pytest.mark.parametrize("kind", [FullDisk, SlowDisk, StalledDatabase])
-def test_a_run_survives_trouble_with_disks_while_its_steps_change_their_state(
-    private: PrivateStack, disk: SmallDisk, kind: type
-) -> None:
-    faults = {
-        FullDisk: lambda pause: FullDisk(BOARD, disk, pause),
-        SlowDisk: lambda pause: SlowDisk(BOARD, disk.path / "journal.db", pause),
-        StalledDatabase: lambda pause: StalledDatabase(private.mongod, pause),
-    }
-    with private.steps("disk", kind.__name__) as steps, ThreadPoolExecutor(1) as pool:
+@pytest.fixture(scope="module")
+def journal(private: PrivateStack) -> Iterator[Path]:
+    """The journal of a board on the disk of all."""
+    with private.boards("slow", {"name": "slow"}):
+        yield private.stack.state_of("slow") / "journal.db"
+
+
+def test_a_step_that_changes_its_state_survives_a_full_disk(private: PrivateStack, disk: SmallDisk) -> None:
+    assert_survived(private, "disk", partial(FullDisk, BOARD, disk))
+
+
+def test_a_step_that_changes_its_state_survives_a_slow_disk(private: PrivateStack, journal: Path) -> None:
+    assert_survived(private, "slow", partial(SlowDisk, "slow", journal))
+    assert "database is locked" in private.stack.processes["slow"].tail(), "the agent noticed it"
+
+
+@pytest.mark.usefixtures("journal")
+def test_a_step_that_changes_its_state_survives_a_stalled_database(private: PrivateStack) -> None:
+    assert_survived(private, "slow", partial(StalledDatabase, private.mongod))
+
+
+def assert_survived(private: PrivateStack, label: str, fault: partial[Any]) -> None:
+    """A step enters its last state when the fault has begun, and all the same everything happens once."""
+    with private.steps(label, fault.func.__name__) as steps, ThreadPoolExecutor(1) as pool:
         steps.begin("one")
         steps.until_holding()
         struck = Event()
@@ -85,7 +102,7 @@ def test_a_run_survives_trouble_with_disks_while_its_steps_change_their_state(
             struck.set()
             time.sleep(seconds)
 
-        strike = pool.submit(faults[kind](pause).strike, Long())
+        strike = pool.submit(fault(pause=pause).strike, Long())
         struck.wait(60)
         steps.ledger.release()
         print(strike.result())
