@@ -27,6 +27,7 @@ from orchestrator.live import NOBODY, Audience
 from orchestrator.payments.purchases import Purchases
 from orchestrator.payments.service import PaymentService
 from orchestrator.pulse import Pulse
+from orchestrator.runs.explaining import Explanations
 from orchestrator.runs.history import RunHistory
 from orchestrator.runs.logs import RunLogs
 from orchestrator.runs.replay import Replays
@@ -37,13 +38,14 @@ from orchestrator.workflows.reading import Reader
 from orchestrator.workflows.removal import Removal
 from orchestrator.workflows.runs import Runs
 from orchestrator.workflows.service import WorkflowService
+from workties.tracing import NO_TRACING, Tracing
 
 
 class Broker(Queues, Protocol):
     """The message broker, as far as requests need it."""
 
-    def waiting_events(self) -> int:
-        """How many events wait to be read. Raises `Unavailable`."""
+    def waiting(self) -> Mapping[str, int]:
+        """How many events wait to be read, and how many dead letters there are, by queue. Raises `Unavailable`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class Services:
     links: PackageLinks
     boards: BoardService
     history: RunHistory
+    explanations: Explanations
     replays: Replays
     logs: RunLogs
     pulse: Pulse
@@ -76,6 +79,7 @@ class Services:
     broker: Broker
     kept_answers: KeptAnswers
     clock: Callable[[], datetime]
+    tracing: Tracing
     check: Callable[[], object]
 
 
@@ -91,6 +95,7 @@ def assemble(
     audience: Audience = NOBODY,
     name_email_login: bool = False,
     audit_days: float = 365,
+    tracing: Tracing = NO_TRACING,
 ) -> Services:
     """All services on one database, one broker and one run engine; `fleet` is told what becomes of boards.
 
@@ -120,6 +125,7 @@ def assemble(
         links=links,
         boards=BoardService(db, broker, fleet, clock, audience),
         history=RunHistory(db),
+        explanations=Explanations(db, clock),
         replays=Replays(RunStore(db)),
         logs=RunLogs(db),
         pulse=Pulse(db),
@@ -127,5 +133,6 @@ def assemble(
         broker=broker,
         kept_answers=KeptAnswers(db, clock),
         clock=clock,
+        tracing=tracing,
         check=lambda: db.command("ping"),
     )

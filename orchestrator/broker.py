@@ -7,9 +7,12 @@ mandatory: one that no queue takes is an error, not a loss.
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Iterator, Mapping
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from amqp.exceptions import AMQPError, ChannelError
@@ -17,6 +20,7 @@ from celery import Celery
 from kombu import Connection, Exchange, Queue
 from kombu.exceptions import KombuError, OperationalError
 
+from orchestrator.deliveries import KEY_HEADER, SENDER_HEADER
 from orchestrator.errors import Unavailable
 from workties import messages
 
@@ -25,6 +29,9 @@ log = logging.getLogger(__name__)
 EVENTS_QUEUE = "events"
 LOGS_QUEUE = "logs"
 DEAD_LETTERS_QUEUE = "dead-letters"
+
+#: Headers of a dead letter beside those that it keeps when it is replayed: why it is one, and since when (ISO 8601).
+REASON_HEADER, AT_HEADER = "x-workty-reason", "x-workty-at"
 
 #: Kinds of events that change runs or boards; `log` goes to a queue of its own.
 EVENT_KINDS = ("accepted", "refused", "state", "progress", "completed", "failed", "interrupted", "heartbeat", "bye")
@@ -64,6 +71,12 @@ def server_app(url: str) -> Celery:
         broker_pool_limit=16,
     )
     return app
+
+
+def account(app: Celery) -> str | None:
+    """The account as which an application is known to the broker; None on the embedded stack, which has no accounts."""
+    connection = app.connection_for_write()
+    return None if connection.transport_cls == "memory" else connection.userid or "guest"
 
 
 def declare(connection: Connection) -> None:
@@ -116,10 +129,12 @@ class BoardSender:
 
     Args:
         app: from `server_app`.
+        clock: the moment, UTC.
     """
 
-    def __init__(self, app: Celery) -> None:
+    def __init__(self, app: Celery, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._app = app
+        self._clock = clock
 
     def assign(self, assignment: messages.Assignment) -> None:
         """Send an assignment. Returns once the broker has it. Raises `Unavailable`."""
@@ -146,16 +161,28 @@ class BoardSender:
                 **_DELIVERY,
             )
 
-    def dead_letter(self, body: Any, reason: str, routing_key: str) -> None:
-        """Keep a message that cannot be used, with the reason why. Raises `Unavailable`."""
+    def dead_letter(self, body: Any, reason: str, routing_key: str, sender: str | None) -> None:
+        """Keep a message that cannot be used, with the reason why.
+
+        Raises `Unavailable`; ValueError, TypeError or RecursionError if JSON cannot hold the body.
+
+        Args:
+            sender: the account that sent it, as the broker says; None if it does not.
+        """
+        reason = reason[:1000].encode(errors="backslashreplace").decode()
+        text = json.dumps({"reason": reason, "routingKey": routing_key, "message": body})
+        headers = {REASON_HEADER: reason, KEY_HEADER: routing_key, AT_HEADER: self._clock().isoformat()}
+        if sender is not None:
+            headers[SENDER_HEADER] = sender
         with self._delivering(None), self._app.producer_or_acquire() as producer:
-            headers = {"x-workty-reason": reason[:1000], "x-workty-routing-key": routing_key}
             producer.publish(
-                {"reason": reason[:1000], "routingKey": routing_key, "message": body},
+                text,
                 exchange="",
                 routing_key=DEAD_LETTERS_QUEUE,
-                serializer="json",
+                content_type="application/json",
+                content_encoding="utf-8",
                 headers=headers,
+                message_id=uuid.uuid4().hex,
                 **_PUBLISH,
                 **_DELIVERY,
             )
@@ -165,8 +192,10 @@ class BoardSender:
         with self._delivering(None), self._app.connection_for_write() as connection:
             declare_board(connection, board_id)
 
-    def waiting_events(self, timeout: float = CHECK_SECONDS) -> int:
-        """How many events wait to be read, asked over a new connection: so the broker is there.
+    def waiting(self, timeout: float = CHECK_SECONDS) -> dict[str, int]:
+        """How many events wait to be read, and how many dead letters there are, by the queue's name.
+
+        Asked over a new connection: so the broker is there.
 
         Args:
             timeout: seconds for the connection.
@@ -176,7 +205,8 @@ class BoardSender:
         with self._delivering(None), self._app.connection_for_write(connect_timeout=timeout) as connection:
             connection.ensure_connection(max_retries=0, timeout=timeout)
             with connection.channel() as channel:
-                return int(events_queue()(channel).queue_declare(passive=True).message_count)
+                queues = (events_queue(), _bounded(DEAD_LETTERS_QUEUE, KEPT_DEAD_LETTERS))
+                return {q.name: int(q(channel).queue_declare(passive=True).message_count) for q in queues}
 
     def declare(self) -> None:
         """Declare what exists once. Raises `Unavailable`."""
@@ -185,14 +215,24 @@ class BoardSender:
 
     @contextmanager
     def _delivering(self, board_id: str | None) -> Iterator[None]:
-        try:
-            yield
-        except ChannelError as error:
-            if board_id is None or error.reply_code != NO_ROUTE:
-                raise Unavailable(f"The message broker ({error})") from error
-            # The board was removed, or its queues were. Reconciliation asks again, or gives the board up.
-            log.warning(
-                "Board %s has no queue; a message to it was dropped. To add a board: workty board add", board_id
-            )
-        except (OperationalError, KombuError, AMQPError, OSError) as error:
-            raise Unavailable(f"The message broker ({type(error).__name__})") from error
+        with reaching():
+            try:
+                yield
+            except ChannelError as error:
+                if board_id is None or error.reply_code != NO_ROUTE:
+                    raise
+                # The board was removed, or its queues were. Reconciliation asks again, or gives the board up.
+                log.warning(
+                    "Board %s has no queue; a message to it was dropped. To add a board: workty board add", board_id
+                )
+
+
+@contextmanager
+def reaching() -> Iterator[None]:
+    """Turn what is raised while the broker is away into `Unavailable`."""
+    try:
+        yield
+    except ChannelError as error:
+        raise Unavailable(f"The message broker ({error})") from error
+    except (OperationalError, KombuError, AMQPError, OSError) as error:
+        raise Unavailable(f"The message broker ({type(error).__name__})") from error

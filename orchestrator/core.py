@@ -15,6 +15,7 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from orchestrator import broker
+from orchestrator.boards.explaining import Explainer
 from orchestrator.boards.fleet import Fleet
 from orchestrator.boards.slots import SlotAllocator
 from orchestrator.boards.store import BoardStore
@@ -25,6 +26,7 @@ from orchestrator.live import Audience
 from orchestrator.log_events import LogHandler
 from orchestrator.payments.purchases import Purchases
 from orchestrator.pulse import Pulse
+from orchestrator.runs.differences import Differences
 from orchestrator.runs.effects import Boards, Effects, Links
 from orchestrator.runs.engine import Engine
 from orchestrator.runs.log_keeper import LogKeeper
@@ -34,6 +36,8 @@ from orchestrator.runs.service import RunService
 from orchestrator.runs.snapshot import Snapshots
 from orchestrator.runs.store import RunStore
 from orchestrator.runs.vocabulary import Run, RunEvent
+from orchestrator.runs.waiting import WaitingRuns
+from workties.tracing import NO_TRACING, Tracing
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +64,7 @@ class Core:
     pulse: Pulse
     timing: Timing
     clock: Clock
+    tracing: Tracing
 
 
 def build_core(
@@ -71,6 +76,7 @@ def build_core(
     timing: Timing | None = None,
     clock: Clock = utc_now,
     log_days: float = 30.0,
+    tracing: Tracing = NO_TRACING,
 ) -> Core:
     """Put the core together. Nothing is connected, declared or started.
 
@@ -79,6 +85,7 @@ def build_core(
         audience: is told what happens.
         links: makes a signed, short-lived link for a stored package.
         log_days: how long lines of output are kept.
+        tracing: records how requests become attempts, and what comes of them.
     """
     timing = timing or Timing()
     store, boards = RunStore(database), BoardStore(database)
@@ -87,13 +94,32 @@ def build_core(
         return engine.handle(run_id, events)
 
     slots = SlotAllocator(boards, store, handle, clock, audience)
-    effects = Effects(database=database, boards=sender, slots=slots, audience=audience, links=links, clock=clock)
-    engine = Engine(store, effects, clock, lambda: uuid.uuid4().hex)
-    fleet = Fleet(boards, store, slots, handle, clock, audience=audience)
-    reconciler = Reconciler(
-        engine=engine, effects=effects, runs=store, boards=boards, fleet=fleet, slots=slots, timing=timing, clock=clock
+    effects = Effects(
+        database=database,
+        runs=store,
+        boards=sender,
+        slots=slots,
+        audience=audience,
+        links=links,
+        clock=clock,
+        tracing=tracing,
     )
-    runs = RunService(database, store, engine, Snapshots(database), clock)
+    differences = Differences()
+    engine = Engine(store, effects, clock, lambda: uuid.uuid4().hex, differences, tracing=tracing)
+    fleet = Fleet(boards, store, slots, handle, clock, audience=audience, differences=differences)
+    reconciler = Reconciler(
+        engine=engine,
+        effects=effects,
+        runs=store,
+        boards=boards,
+        fleet=fleet,
+        slots=slots,
+        explainer=Explainer(WaitingRuns(database), clock, audience),
+        differences=differences,
+        timing=timing,
+        clock=clock,
+    )
+    runs = RunService(database, store, engine, Snapshots(database), clock, waits_for=slots.before, tracing=tracing)
     logs = LogKeeper(RunLogs(database), store, audience, clock, timedelta(days=log_days))
     return Core(
         boards,
@@ -106,6 +132,7 @@ def build_core(
         Pulse(database),
         timing,
         clock,
+        tracing,
     )
 
 
@@ -122,8 +149,9 @@ class Orchestrator:
     _sweeper: Thread = field(init=False)
 
     def __post_init__(self) -> None:
-        core, keep = self.core, self.sender.dead_letter
-        events, logs = EventHandler(core.engine, core.fleet, keep, core.clock), LogHandler(core.logs, keep)
+        core, keep, server = self.core, self.sender.dead_letter, broker.account(self.app)
+        events = EventHandler(core.engine, core.fleet, keep, server)
+        logs = LogHandler(core.logs, keep, server)
         self._events = Listener(self.app, broker.events_queue(), events.apply, broker.declare, core.clock)
         self._logs = Listener(self.app, broker.logs_queue(), logs.apply, broker.declare, core.clock)
         self._sweeper = Thread(target=self._sweep, name="reconciler", daemon=True)

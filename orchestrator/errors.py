@@ -121,14 +121,16 @@ class TooManyInstances(OrchestratorError):
 
 
 class WorkflowEmpty(OrchestratorError):
-    """A workflow without instances was asked to run."""
+    """A workflow without instances, or with none that does more than clean up, was asked to run."""
 
     code = 20
 
-    def __init__(self, name: str, workflow_id: str) -> None:
+    def __init__(self, name: str, workflow_id: str, *, cleans_up: bool = False) -> None:
+        what = "that run before a failure" if cleans_up else "to run"
         super().__init__(
-            f"The workflow has no workty instances to run: '{name}'. "
+            f"The workflow has no workty instances {what}: '{name}'. "
             f"Add one with POST /api/v1/workflows/{workflow_id}/worktiesInstances"
+            + (", or set policy.cleanup of one to false" if cleans_up else "")
         )
 
 
@@ -177,3 +179,21 @@ class BadSettings(OrchestratorError):
 def brief(error: Exception) -> str:
     """An error in one line for the log: our own in their words, others by their kind, as they tell whole topologies."""
     return str(error) if isinstance(error, OrchestratorError) else type(error).__name__
+
+
+class NoSuchLetter(OrchestratorError):
+    """There is no dead letter with this id."""
+
+    def __init__(self, letter_id: str, total: int) -> None:
+        looked = f"{total} that are there" if total else "queue, which is empty"
+        super().__init__(
+            f"No dead letter has the id {letter_id!r}; looked through the {looked}. "
+            "To see them: workty admin dead-letters list"
+        )
+
+
+class CannotReplay(OrchestratorError):
+    """A dead letter cannot be replayed; it stays where it is."""
+
+    def __init__(self, letter_id: str, why: str) -> None:
+        super().__init__(f"Dead letter {letter_id} is not replayed: {why}")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
-from typing import Any
+from collections.abc import Sequence
 
 from orchestrator.boards.fleet import Fleet
-from orchestrator.deliveries import Checked, Delivery, Settling, checked
+from orchestrator.deliveries import Checked, Delivery, Keep, Settling
 from orchestrator.runs.engine import Engine
 from workties import messages
+from workties.process_log import about
 
 
 class EventHandler:
@@ -18,21 +17,20 @@ class EventHandler:
     Args:
         engine: applies events to runs.
         fleet: applies heartbeats to boards.
-        dead_letter: keeps a message with a reason and its routing key.
-        clock: the moment, UTC.
+        keep: keeps messages that cannot be used.
+        server: the server's account on the broker; None where nothing is replayed.
     """
 
     def __init__(
         self,
         engine: Engine,
         fleet: Fleet,
-        dead_letter: Callable[[Any, str, str], None],
-        clock: Callable[[], datetime],
+        keep: Keep,
+        server: str | None = None,
     ) -> None:
         self._engine = engine
         self._fleet = fleet
-        self._settling = Settling(dead_letter)
-        self._clock = clock
+        self._settling = Settling(keep, server)
 
     def apply(self, deliveries: Sequence[Delivery]) -> bool:
         """Apply deliveries; those about one run in one decision. Returns whether all could be applied or kept.
@@ -43,7 +41,7 @@ class EventHandler:
         byes: list[Checked[messages.Heartbeat]] = []
         fine = True
         for delivery in deliveries:
-            found = checked(delivery)
+            found = self._settling.check(delivery)
             if isinstance(found, str):
                 fine &= self._settling.keep_aside(delivery, found)
             elif isinstance(found.event, messages.Bye):
@@ -63,4 +61,6 @@ class EventHandler:
             self._fleet.heard(beat)
 
     def _steps(self, events: Sequence[messages.StepEvent]) -> None:
-        self._engine.handle(events[0].run, events)
+        first = events[0]
+        with about(board=first.board, step=first.instance, attempt=first.attempt):
+            self._engine.handle(first.run, events)

@@ -107,6 +107,9 @@ class Listener:
                 log.warning("The message broker is not reachable (%s). Trying again", type(error).__name__)
                 self._stopping.wait(pause)
                 pause = min(pause * 2, LONGEST_WAIT)
+            except Exception:  # a fault in the program: nobody else would read on
+                log.exception("Reading queue '%s' went wrong. Beginning again", self._queue.name)
+                self._stopping.wait(RETRY)
             finally:
                 self._listening_since = None
                 self._connected.clear()
@@ -126,6 +129,7 @@ class Listener:
         """
         waiting: list[Delivery] = []
         # Not cancelled at its end: the next reader must not begin before the broker has back what is open here.
+        _leave_compressed(channel)
         consumer = Consumer(channel, [self._queue], on_message=waiting.append, prefetch_count=PREFETCH)
         consumer.consume()
         self._connected.set()
@@ -159,6 +163,18 @@ class Listener:
             self._heard = now
             if deaf:
                 self._listening_since = now
+
+
+def _leave_compressed(channel: Any) -> None:
+    """Have bodies stay as they were sent. Boards compress nothing, and a small body may unpack to gigabytes."""
+    to_python = channel.message_to_python
+
+    def as_sent(raw: Any) -> Any:
+        headers = getattr(raw, "properties", {}).get("application_headers") or {}
+        headers.pop("compression", None)
+        return to_python(raw)
+
+    channel.message_to_python = as_sent
 
 
 def _bytes_received(connection: Connection) -> int | None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 from pymongo.errors import PyMongoError
 
-from orchestrator.deliveries import Checked, Delivery, Settling, checked
+from orchestrator.deliveries import Checked, Delivery, Keep, Settling
 from orchestrator.runs.log_keeper import LogKeeper, refusal
 from orchestrator.runs.store import Origin
 from workties.messages import Log
@@ -22,12 +21,13 @@ class LogHandler:
 
     Args:
         keeper: keeps the lines.
-        dead_letter: keeps a message with a reason and its routing key.
+        keep: keeps messages that cannot be used.
+        server: the server's account on the broker; None where nothing is replayed.
     """
 
-    def __init__(self, keeper: LogKeeper, dead_letter: Callable[[Any, str, str], None]) -> None:
+    def __init__(self, keeper: LogKeeper, keep: Keep, server: str | None = None) -> None:
         self._keeper = keeper
-        self._settling = Settling(dead_letter)
+        self._settling = Settling(keep, server)
 
     def apply(self, deliveries: Sequence[Delivery]) -> bool:
         """Keep the lines of deliveries, those of one run in one write. Returns whether all were kept, here or aside.
@@ -37,7 +37,7 @@ class LogHandler:
         runs: dict[str, list[Checked[Log]]] = {}
         fine = True
         for delivery in deliveries:
-            found = checked(delivery, MAX_LOG_BYTES)
+            found = self._settling.check(delivery, MAX_LOG_BYTES)
             if isinstance(found, str):
                 fine &= self._settling.keep_aside(delivery, found)
             elif not isinstance(found.event, Log):

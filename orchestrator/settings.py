@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 from orchestrator.errors import BadSettings
+from workties.process_log import FORMATS
 
 #: Names for `load`'s `required` of processes that talk to a real broker and a real database.
 BOTH_URLS = frozenset({"amqp_url", "mongo_url"})
@@ -39,9 +40,11 @@ class ServerSettings:
         heartbeat_timeout_seconds: silence after which a board counts as disconnected.
         lost_after_seconds: further silence after which what it ran counts as lost.
         log_level: one of `LOG_LEVELS`.
+        log_format: one of `FORMATS`: text on a terminal and JSON elsewhere, or always the same.
         name_email_login: whether name and e-mail do as credentials, for trying things out on this machine.
         audit_days: how long the audit trail keeps an entry.
-        log_days: how long lines that steps wrote are kept.
+        log_days: how long lines that steps wrote are kept, but not longer than runs.
+        run_days: how long a run is kept after it has finished; the latest one of each workflow stays.
         tls_cert, tls_key: files (PEM) with which the API serves HTTPS; both or none.
         cors_origins: origins whose pages may use the API from a browser.
         rate_limit: most requests of an account, and of an address, e.g. "110 per second".
@@ -61,9 +64,11 @@ class ServerSettings:
     heartbeat_timeout_seconds: float = 10.0
     lost_after_seconds: float = 5.0
     log_level: str = "INFO"
+    log_format: str = "auto"
     name_email_login: bool = False
     audit_days: float = 365.0
     log_days: float = 30.0
+    run_days: float = 365.0
     tls_cert: str | None = None
     tls_key: str | None = None
     cors_origins: tuple[str, ...] = ()
@@ -271,6 +276,12 @@ def _log_level(text: str) -> str:
     return text.upper()
 
 
+def _log_format(text: str) -> str:
+    if text not in FORMATS:
+        raise ValueError(f"must be one of {', '.join(FORMATS)}, not {text!r}")
+    return text
+
+
 def _origins(text: str) -> tuple[str, ...]:
     origins = tuple(origin.strip() for origin in text.split(",") if origin.strip())
     for origin in origins:
@@ -319,6 +330,7 @@ RULES: Mapping[str, Rule] = {
     "heartbeat_timeout_seconds": Rule(_seconds, "10"),
     "lost_after_seconds": Rule(_seconds, "5"),
     "log_level": Rule(_log_level, "INFO"),
+    "log_format": Rule(_log_format, "json"),
     "tls_cert": Rule(str, "/etc/workty/server.crt"),
     "tls_key": Rule(str, "/etc/workty/server.key"),
     "cors_origins": Rule(_origins, "https://pages.example"),
@@ -330,4 +342,5 @@ RULES: Mapping[str, Rule] = {
     "name_email_login": Rule(_flag, "1"),
     "audit_days": Rule(_days, "365"),
     "log_days": Rule(_days, "30"),
+    "run_days": Rule(_days, "365"),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from types import FrameType
@@ -20,6 +21,8 @@ from worker_agent.intake import Intake
 from worker_agent.settings import AgentSettings
 from worker_agent.stopping import StopSignal
 from worker_agent.warm import WarmStart
+from workties.process_log import log_to
+from workties.tracing import NO_TRACING, Tracing
 
 logger = logging.getLogger(__name__)
 
@@ -35,14 +38,20 @@ class Agent:
     Args:
         boards: settings of each board; all of them on the same broker.
         on_ready: called each time when everything is consumed.
+        tracing: records attempts.
     """
 
-    def __init__(self, boards: Sequence[AgentSettings], on_ready: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        boards: Sequence[AgentSettings],
+        on_ready: Callable[[], None] = lambda: None,
+        tracing: Tracing = NO_TRACING,
+    ) -> None:
         self._on_ready = on_ready
         self._stopping = StopSignal()
         runtimes = find_runtimes()
         self._warm = WarmStart()
-        self._boards = {settings.board_id: Board(settings, runtimes, self._warm) for settings in boards}
+        self._boards = {settings.board_id: Board(settings, runtimes, self._warm, tracing) for settings in boards}
         broker = Broker(boards[0].amqp_url, boards[0].ca_file)
         self._app = build_app(broker, Intake(self._boards), self._stopping)
 
@@ -82,13 +91,13 @@ class Agent:
         return 0 if self._stopping.is_set() else (worker.exitcode or 1)
 
 
-def serve(settings: AgentSettings) -> int:
+def serve(settings: AgentSettings, tracing: Tracing = NO_TRACING) -> int:
     """Run a real board until SIGTERM or SIGINT. Returns an exit code. For the main thread of a process."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    log_to(sys.stderr, "INFO", settings.log_format, board=settings.board_id)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
-        agent = Agent([settings])
+        agent = Agent([settings], tracing=tracing)
 
         def stop(number: int, frame: FrameType | None) -> None:
             agent.stop()
@@ -99,6 +108,8 @@ def serve(settings: AgentSettings) -> int:
     except AgentError as error:
         logger.error("%s", error)
         return 1
+    finally:
+        tracing.close()
 
 
 class SimulatedBoards:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from celery import Celery, bootsteps
@@ -117,7 +117,16 @@ def _control_queues(intake: Intake) -> type[bootsteps.ConsumerStep]:
         def get_consumers(self, channel: Any) -> list[QueueConsumer]:
             """One consumer for the control queues of all boards."""
             queues = [_queue(control_queue(board)) for board in intake.board_ids]
-            return [QueueConsumer(channel, queues, callbacks=[self._receive], accept=["json"], auto_declare=False)]
+            return [
+                QueueConsumer(
+                    channel,
+                    queues,
+                    callbacks=[self._receive],
+                    accept=["json"],
+                    auto_declare=False,
+                    on_decode_error=_reject,
+                )
+            ]
 
         def _receive(self, body: object, message: Any) -> None:
             try:
@@ -137,10 +146,36 @@ def _control_queues(intake: Intake) -> type[bootsteps.ConsumerStep]:
     return ControlQueues
 
 
+def _reject(message: Any, error: Exception) -> None:
+    """Leave what cannot be read to the dead letters."""
+    logger.error("a message cannot be read and goes to the dead letters: %s", error)
+    message.reject()
+
+
+class _Reading(Consumer):
+    """Rejects what it cannot read: Celery's own acknowledges some of it, and some ends its connection for ever."""
+
+    def on_decode_error(self, message: Any, exc: Exception) -> None:
+        """The body cannot be decoded."""
+        _reject(message, exc)
+
+    def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
+        """What takes messages."""
+        handle = super().create_task_handler(*args, **kwargs)
+
+        def guarded(message: Any) -> None:
+            try:
+                handle(message)
+            except Exception as error:  # whatever Celery makes of e.g. a task without arguments
+                _reject(message, error)
+
+        return guarded
+
+
 def _consumer(intake: Intake, stopping: StopSignal) -> type[Consumer]:
     """Celery's consumer with only the parts a board needs: one connection, two kinds of queues."""
 
-    class BoardConsumer(Consumer):
+    class BoardConsumer(_Reading):
         """Says clearly why the broker refuses, and waits before it tries again."""
 
         event_dispatcher = None

@@ -16,11 +16,13 @@ from worker_agent.isolation import Isolation
 from worker_agent.journal import Journal
 from worker_agent.packages import Packages
 from worker_agent.publisher import Publisher
-from worker_agent.records import Key, Taken, key_of
+from worker_agent.records import Key, Taken, ids_of, key_of
 from worker_agent.runner import Runner
 from worker_agent.settings import AgentSettings
 from worker_agent.warm import WarmStart
 from workties.messages import Assignment, Control, Heartbeat, Reason
+from workties.process_log import about
+from workties.tracing import NO_TRACING, Tracing
 
 logger = logging.getLogger(__name__)
 
@@ -37,13 +39,20 @@ class Board:
         settings: whose board.
         runtimes: program that runs a language, by language.
         warm: forks the processes of steps; may be shared by boards.
+        tracing: records attempts.
 
     Raises:
         StateDirInUse: another agent runs this board.
         NotIsolated: steps cannot run as the settings say.
     """
 
-    def __init__(self, settings: AgentSettings, runtimes: Mapping[str, str], warm: WarmStart) -> None:
+    def __init__(
+        self,
+        settings: AgentSettings,
+        runtimes: Mapping[str, str],
+        warm: WarmStart,
+        tracing: Tracing = NO_TRACING,
+    ) -> None:
         self.id = settings.board_id
         self._settings, self._runtimes = settings, runtimes
         settings.state_dir.mkdir(parents=True, exist_ok=True)
@@ -70,6 +79,7 @@ class Board:
             isolation=self._isolation,
             runtimes=runtimes,
             now=_now,
+            tracing=tracing,
         )
 
     def start(self) -> None:
@@ -94,13 +104,16 @@ class Board:
 
     def take(self, assignment: Assignment) -> None:
         """Take charge of an attempt, or refuse it; either is answered."""
-        key = key_of(assignment)
+        with about(board=self.id, **ids_of(key_of(assignment))):
+            self._take(assignment)
+
+    def _take(self, assignment: Assignment) -> None:
         taken = self._journal.take(
             assignment, refusal=self._refusal(assignment), capacity=CAPACITY * self._settings.slots
         )
-        logger.info("%s: assigned (%s)", key, taken.value)
+        logger.info("Assigned (%s)", taken.value)
         if taken is Taken.NEW:
-            self._runner.supersede(key)
+            self._runner.supersede(key_of(assignment))
             self._runner.fill()
 
     def refuse(self, key: Key, reason: Reason) -> None:
@@ -109,7 +122,8 @@ class Board:
 
     def follow(self, message: Control) -> None:
         """Carry out a stop, pause or forget."""
-        control.follow(message, self._runner)
+        with about(board=self.id, **ids_of(key_of(message))):
+            control.follow(message, self._runner)
 
     def _refusal(self, assignment: Assignment) -> Reason | None:
         language = assignment.workty.language

@@ -57,7 +57,7 @@ class Orders:
             self._wake()
 
     def wait(self, seconds: float) -> bool:
-        """Wait, but not when the step is to end: then True at once."""
+        """Wait before the program begins, but not when it shall end or pause: then True at once."""
         return self._cancelled.wait(seconds)
 
     def fileno(self) -> int:
@@ -76,7 +76,6 @@ class Orders:
             self._fd = -1
 
     def _wake(self) -> None:
-        if self.stop:
-            self._cancelled.set()
+        self._cancelled.set()
         if self._fd >= 0:
             os.eventfd_write(self._fd, 1)

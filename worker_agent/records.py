@@ -24,6 +24,11 @@ class Key(NamedTuple):
         return f"run {self.run} instance {self.instance} attempt {self.attempt}"
 
 
+def ids_of(key: Key) -> dict[str, object]:
+    """What a log line about an attempt says it is about."""
+    return {"run": key.run, "step": key.instance, "attempt": key.attempt}
+
+
 def key_of(message: Assignment | Control | StepEvent | ActiveAttempt) -> Key:
     """The attempt that `message` is about."""
     return Key(message.run, message.instance, message.attempt)

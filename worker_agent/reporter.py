@@ -13,7 +13,9 @@ from worker_agent.journal import JOURNAL_WAIT, Journal
 from worker_agent.outcome import Outcome
 from worker_agent.publisher import Publisher
 from worker_agent.records import Draft, Key
+from worker_agent.state_spans import StateSpans
 from workties.messages import Checkpoint, Completed, Failed, Interrupted, Log, LogLine, Reason, StateReported
+from workties.tracing import NO_TRACING
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +35,7 @@ class Reporter:
         now: the time as ISO 8601 text.
         wait: waits so many seconds, but not when the step is to end: then True at once.
         clock: seconds that only grow.
+        states: is told of states, for traces.
     """
 
     def __init__(
@@ -44,7 +47,9 @@ class Reporter:
         *,
         wait: Callable[[float], bool],
         clock: Callable[[], float] = time.monotonic,
+        states: StateSpans | None = None,
     ) -> None:
+        self._states = states or StateSpans(NO_TRACING)
         self._key, self._journal, self._publisher = key, journal, publisher
         self._now, self._wait, self._clock = now, wait, clock
         self._lines: list[LogLine] = []
@@ -57,6 +62,7 @@ class Reporter:
 
         Returns when that is stored, however long the disk is full, or when the step is to end.
         """
+        self._states.entered(checkpoint.state)
         drafts = self._take_lines()
         drafts.append(partial(StateReported, state=checkpoint.state, checkpoint=checkpoint))
         while True:

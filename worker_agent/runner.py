@@ -29,13 +29,16 @@ from worker_agent.outcome import Outcome
 from worker_agent.packages import Packages
 from worker_agent.process import Launch
 from worker_agent.publisher import Publisher
-from worker_agent.records import Key, key_of
+from worker_agent.records import Key, ids_of, key_of
 from worker_agent.reporter import Reporter
 from worker_agent.room import Room
+from worker_agent.state_spans import StateSpans
 from worker_agent.supervise import Supervisor
 from workties.errors import BadPackage
 from workties.messages import Assignment, Interrupted, Reason
+from workties.process_log import about
 from workties.protocol import step_input
+from workties.tracing import NO_TRACING, Tracing
 
 T = TypeVar("T")
 
@@ -55,6 +58,7 @@ class Runner:
         isolation: what its steps may do; starts them.
         runtimes: program that runs a language, by language.
         now: the time as ISO 8601 text.
+        tracing: records attempts and the states in which their programs are.
     """
 
     def __init__(
@@ -68,7 +72,9 @@ class Runner:
         isolation: Isolation,
         runtimes: Mapping[str, str],
         now: Callable[[], str],
+        tracing: Tracing = NO_TRACING,
     ) -> None:
+        self._tracing = tracing
         self._directory, self._slots, self._journal, self._publisher = directory, slots, journal, publisher
         self._packages, self._isolation, self._runtimes, self._now = packages, isolation, runtimes, now
         self._free = list(range(slots))
@@ -82,7 +88,8 @@ class Runner:
         Nothing of it runs any more: guardians end their steps when their agent is gone.
         """
         for key in self._journal.running():
-            logger.warning("%s: cut short by a restart", key)
+            with about(**ids_of(key)):
+                logger.warning("Cut short by a restart")
             reason = Reason("reboot", "the board or its agent was restarted")
             checkpoint = self._journal.checkpoint(key)
             self._journal.end(key, partial(Interrupted, reason=reason, checkpoint=checkpoint))
@@ -110,7 +117,7 @@ class Runner:
                 self._journal.interrupt(key, stop.reason)
 
     def pause(self, key: Key) -> None:
-        """Pause a running attempt at its next checkpoint, any other at once."""
+        """Pause a program that runs at its next checkpoint, and an attempt whose program does not run at once."""
         with self._changed:
             if key in self._orders:
                 self._orders[key].order_pause()
@@ -146,14 +153,19 @@ class Runner:
     # --- one attempt, in a thread of its own
 
     def _work(self, assignment: Assignment, orders: Orders, slot: int) -> None:
+        ids = {"board": assignment.board, **ids_of(key_of(assignment))}
+        with about(**ids), self._tracing.span("attempt", assignment.trace, workty=assignment.workty.name, **ids):
+            self._work_on(assignment, orders, slot)
+
+    def _work_on(self, assignment: Assignment, orders: Orders, slot: int) -> None:
         key = key_of(assignment)
         try:
             if self._written(lambda: self._journal.begin(key)):
-                logger.info("%s: begins (%s)", key, assignment.workty.name)
+                logger.info("Begins (%s)", assignment.workty.name)
                 self._perform(assignment, orders, slot)
-                logger.info("%s: ended", key)
+                logger.info("Ended")
         except JournalUnavailable:
-            logger.error("%s: the agent stops before it could write what became of it; its next start tells", key)
+            logger.error("The agent stops before it could write what became of it; its next start tells")
         finally:
             with self._changed:
                 del self._orders[key]
@@ -163,8 +175,12 @@ class Runner:
             self.fill()
 
     def _perform(self, assignment: Assignment, orders: Orders, slot: int) -> None:
-        reporter = Reporter(key_of(assignment), self._journal, self._publisher, self._now, wait=orders.wait)
+        states = StateSpans(self._tracing)
+        reporter = Reporter(
+            key_of(assignment), self._journal, self._publisher, self._now, wait=orders.wait, states=states
+        )
         tell = self._attempt(assignment, orders, reporter, slot)
+        states.end()
         self._written(tell)
 
     def _attempt(self, assignment: Assignment, orders: Orders, reporter: Reporter, slot: int) -> Callable[[], object]:
@@ -179,7 +195,7 @@ class Runner:
         except (JournalUnavailable, StepNotStarted) as error:
             return partial(reporter.fail, "crash", str(error))
         except Exception:
-            logger.exception("%s: the agent failed", key_of(assignment))
+            logger.exception("The agent failed")
             return partial(reporter.fail, "crash", "the board's agent failed; its log says why")
         return lambda: reporter.end(outcome)
 

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from worker_agent.errors import BadSettings
+from workties.process_log import FORMATS
 
 T = TypeVar("T")
 
@@ -71,6 +72,7 @@ class AgentSettings:
         heartbeat_seconds: time between two heartbeats.
         cache_bytes: what the cache of packages may hold.
         ca_file: certificates to trust instead of the system's, for broker and server.
+        log_format: one of `FORMATS`: text on a terminal and JSON elsewhere, or always the same.
         isolation: what steps may do on this board.
     """
 
@@ -83,6 +85,7 @@ class AgentSettings:
     heartbeat_seconds: float = DEFAULT_HEARTBEAT_SECONDS
     cache_bytes: int = DEFAULT_CACHE_BYTES
     ca_file: Path | None = None
+    log_format: str = "auto"
     isolation: IsolationSettings = field(default_factory=IsolationSettings)
 
 
@@ -99,6 +102,7 @@ def load(environ: Mapping[str, str]) -> AgentSettings:
         "heartbeat_seconds": reader.read("HEARTBEAT_SECONDS", _seconds, default=DEFAULT_HEARTBEAT_SECONDS),
         "cache_bytes": reader.read("CACHE_BYTES", _whole(0, 2**50), default=DEFAULT_CACHE_BYTES),
         "ca_file": reader.read("CA_FILE", _file, default=""),
+        "log_format": reader.read("LOG_FORMAT", _one_of(FORMATS), default="auto"),
         "isolation": _isolation(reader),
     }
     if reader.problems:
@@ -108,7 +112,7 @@ def load(environ: Mapping[str, str]) -> AgentSettings:
 
 def _isolation(reader: _Reader) -> IsolationSettings:
     found: dict[str, Any] = {
-        "sandbox": reader.read("SANDBOX", _sandbox, default="auto"),
+        "sandbox": reader.read("SANDBOX", _one_of(SANDBOXES), default="auto"),
         "step_account": reader.read("STEP_ACCOUNT", _account, default=""),
         "step_network": reader.read("STEP_NETWORK", _flag, default=True),
         "step_shared": reader.read("STEP_SHARED", _folders, default=""),
@@ -181,10 +185,13 @@ def _labels(value: str | list[str]) -> tuple[str, ...]:
     return tuple(part.strip() for part in parts if part.strip())
 
 
-def _sandbox(value: str) -> str:
-    if value not in SANDBOXES:
-        raise ValueError(f"expected one of {', '.join(SANDBOXES)}, got {value!r}")
-    return value
+def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value not in choices:
+            raise ValueError(f"expected one of {', '.join(choices)}, got {value!r}")
+        return value
+
+    return parse
 
 
 def _account(value: str | int) -> int | None:

@@ -20,7 +20,11 @@ Body = Mapping[str, Any]
 
 def wrong(field: str, expected: str, value: object) -> BadMessage:
     """The error for `field`: what was expected, and what came (shortened)."""
-    shown = repr(value)
+    try:
+        shown = repr(value)
+    except ValueError:
+        # Whole numbers of more than some thousand digits have no text.
+        shown = "a number that is too long to be shown"
     return BadMessage(f"{field}: expected {expected}, got {shown if len(shown) <= 80 else shown[:77] + '...'}")
 
 
@@ -55,16 +59,21 @@ def optional_whole(body: Body, field: str, *, least: int = 0, most: int = 2**53)
 def number(body: Body, field: str, *, least: float = 0.0, most: float = 1e18) -> float:
     """A finite number from `least` to `most`, as a float."""
     value = body.get(field)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not is_finite(value):
         raise wrong(field, "a number", value)
     if not least <= value <= most:
-        raise wrong(field, f"a number from {least:g} to {most:g}", value)
+        raise wrong(field, f"a number from {least:.12g} to {most:.12g}", value)
     return float(value)
 
 
 def optional_number(body: Body, field: str, *, least: float = -1e18, most: float = 1e18) -> float | None:
     """A number, or None where the field is absent or null."""
     return None if body.get(field) is None else number(body, field, least=least, most=most)
+
+
+def is_finite(value: float) -> bool:
+    """Whether a number is one; whole numbers are, also those that are too large for a float."""
+    return isinstance(value, int) or math.isfinite(value)
 
 
 def flag(body: Body, field: str) -> bool:

@@ -28,7 +28,15 @@ class BadPackage(WorktyError):
 
 
 class StepFailed(WorktyError):
-    """Raised by workties: the step cannot do what it was asked to. The message, shown without a traceback, says why."""
+    """Raised by workties: the step cannot do what it was asked to. The message, shown without a traceback, says why.
+
+    Attributes:
+        exit_code: of the program, 1 to 255; by it a policy may tell failures that are worth another attempt.
+    """
+
+    def __init__(self, *args: object, exit_code: int = 1) -> None:
+        super().__init__(*args)
+        self.exit_code = exit_code
 
 
 class BadProperties(WorktyError):
@@ -79,3 +87,13 @@ class IllegalTrigger(BadWorkty):
         super().__init__(f"{workty}: state {state!r} has no trigger {trigger!r}; it has {known}. See `transitions`.")
         self.state = state
         self.trigger = trigger
+
+
+class TracingMissing(WorktyError):
+    """Traces are asked for, and a module that they need is not installed."""
+
+    def __init__(self, module: str) -> None:
+        super().__init__(
+            f"OTEL_EXPORTER_OTLP_ENDPOINT asks for traces, and {module} is not installed. Install it: "
+            "pip install 'workty[tracing]'; or unset the variable"
+        )

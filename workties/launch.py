@@ -40,7 +40,8 @@ def main(arguments: list[str]) -> int:
             workty(read_input(os.environ), channel).run()
     except (BadWorkty, StepFailed) as error:
         sys.stderr.write(f"{error}\n")
-        return 1
+        code = error.exit_code if isinstance(error, StepFailed) else 1
+        return code if 0 < code < 256 else 1
     except Exception as error:
         shown = error.with_traceback(_own_part(error.__traceback__))
         sys.excepthook(type(shown), shown, shown.__traceback__)

@@ -15,6 +15,7 @@ from workties.checks import Body
 from workties.errors import BadMessage, BadPackage
 from workties.messages import MAX_PROPERTY_BYTES, Access, Limits
 from workties.parsing import parse_access, parse_limits
+from workties.policy import OF_INSTANCES, Policy, parse_policy
 
 T = TypeVar("T")
 
@@ -80,6 +81,7 @@ class Manifest:
     labels: tuple[str, ...] = ()
     access: Access = field(default_factory=Access)
     recovery: Recovery = field(default_factory=Recovery)
+    policy: Policy = field(default_factory=Policy)
 
 
 def parse_manifest(text: str) -> Manifest:
@@ -117,6 +119,7 @@ def build(body: Body) -> Manifest:
         labels=checks.texts(body, "labels", limit=64),
         access=_table(body, "access", Access, parse_access),
         recovery=parse_recovery(body),
+        policy=_policy(body),
     )
 
 
@@ -156,6 +159,17 @@ def _table(body: Body, key: str, kind: type[T], parse: Callable[[Body], T]) -> T
         return parse(found)
     except BadMessage as error:
         raise BadMessage(f"{key}.{error.reason}") from error
+
+
+def _policy(body: Body) -> Policy:
+    if "policy" not in body:
+        return Policy()
+    found = checks.mapping(body, "policy")
+    try:
+        _only(found, _names(Policy) - OF_INSTANCES)
+        return Policy(**parse_policy(found))
+    except BadMessage as error:
+        raise BadMessage(f"policy.{error.reason}") from error
 
 
 def _names(kind: Any) -> frozenset[str]:

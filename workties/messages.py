@@ -170,7 +170,10 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment(Message):
-    """Down: take charge of an attempt. `package` is None for a workty stored without code: the attempt then fails."""
+    """Down: take charge of an attempt. `package` is None for a workty stored without code: the attempt then fails.
+
+    `trace` is the trace that the attempt is part of, as `workties.tracing` writes it.
+    """
 
     kind: ClassVar[str] = "assignment"
 
@@ -182,6 +185,7 @@ class Assignment(Message):
     limits: Limits
     access: Access = Access()
     lease_until: str | None = None
+    trace: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,6 +45,7 @@ from workties.messages import (
     StateReported,
     Usage,
 )
+from workties.tracing import MAX_TRACE
 
 
 def parse_assignment(body: object) -> Assignment:
@@ -61,6 +62,7 @@ def parse_assignment(body: object) -> Assignment:
         limits=parse_limits(checks.mapping(found, "limits")),
         access=parse_access(checks.mapping(found, "access")) if found.get("access") is not None else Access(),
         lease_until=checks.optional_text(found, "leaseUntil"),
+        trace=checks.optional_text(found, "trace", limit=MAX_TRACE),
     )
 
 

@@ -7,10 +7,10 @@ type counts as that value. Pure; how references to other steps' outputs are repl
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from workties.checks import is_finite
 from workties.errors import BadProperties
 from workties.manifest import DeclaredProperty
 
@@ -64,7 +64,7 @@ def _text(value: Any) -> str:
 
 def _number(value: Any) -> int | float:
     found = _spelled(value) if isinstance(value, str) else value
-    if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
+    if isinstance(found, bool) or not isinstance(found, int | float) or not is_finite(found):
         raise _wrong("a number", value)
     return found
 

@@ -10,12 +10,18 @@ from pathlib import Path
 from worker_agent.agent import serve
 from worker_agent.errors import BadSettings
 from worker_agent.settings import load
+from workties.errors import TracingMissing
+from workties.tracing import tracing_from
 
 
 def serve_agent(environ: Mapping[str, str]) -> int:
     """Run the board until SIGTERM or SIGINT; returns an exit code. Raises the agent's `BadSettings`."""
     settings = load(environ)
-    return serve(replace(settings, state_dir=_usable(settings.state_dir)))
+    try:
+        tracing = tracing_from(environ, "workty-agent")
+    except TracingMissing as error:
+        raise BadSettings([str(error)]) from error
+    return serve(replace(settings, state_dir=_usable(settings.state_dir)), tracing)
 
 
 def _usable(directory: Path) -> Path:

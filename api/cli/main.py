@@ -4,64 +4,30 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import click
 
+from api.cli.admin import admin
 from api.cli.completing import completion
 from api.cli.logging_in import login, logout
 from api.cli.sections import Sections
-from api.cli.user import boards, logs, pause, resume, run, runs, stop, workflows, workties
+from api.cli.serving import run_command, server_extra, settings_errors
+from api.cli.user import boards, explain, logs, pause, resume, run, runs, stop, workflows, workties
 from api.cli.versions import upgrade
 from api.cli.workty import workty
-
-
-class _Problems(click.ClickException):
-    """Wrong settings: one line each, exit code 2."""
-
-    exit_code = 2
-
-    def __init__(self, problems: tuple[str, ...]) -> None:
-        super().__init__("\n".join(problems))
-        self._problems = problems
-
-    def show(self, file: Any = None) -> None:
-        """Print a line for each problem."""
-        for problem in self._problems:
-            click.echo(f"workty: {problem}", err=True, file=file)
-
-
-@contextmanager
-def _settings_errors(kind: type[Exception]) -> Iterator[None]:
-    try:
-        yield
-    except kind as error:
-        raise _Problems(getattr(error, "problems", (str(error),))) from error
-
-
-def _server_extra() -> None:
-    """Say what to install where a command of the server is called on a board."""
-    try:
-        import flask_restx  # noqa: F401, PLC0415
-        import pymongo  # noqa: F401, PLC0415
-    except ImportError as error:
-        raise click.ClickException(
-            f"{error.name} is not installed. Install the server: pip install 'workty[server]'"
-        ) from error
 
 
 class _Commands(Sections):
     sections: ClassVar = {
         "Try it": ("demo", "up"),
         "Run workflows": (
-            *("login", "workties", "workflows", "run", "runs", "logs"),
+            *("login", "workties", "workflows", "run", "runs", "logs", "explain"),
             *("pause", "resume", "stop", "upgrade", "logout"),
         ),
         "Write workties": ("workty",),
-        "Run the server": ("api", "orchestrator"),
+        "Run the server": ("api", "orchestrator", "admin"),
         "Run boards": ("board", "boards", "agent"),
         "This program": ("completion",),
     }
@@ -74,8 +40,8 @@ def main() -> None:
 
 
 for _command in (
-    *(login, logout, workties, workflows, run, runs, logs, pause, resume, stop, upgrade),
-    *(workty, boards, completion),
+    *(login, logout, workties, workflows, run, runs, logs, explain, pause, resume, stop, upgrade),
+    *(workty, boards, admin, completion),
 ):
     main.add_command(_command)
 
@@ -89,18 +55,18 @@ def up(host: str | None, port: int | None) -> None:
     REST, live API, orchestrator and two boards are left running; nothing is kept when they stop. The first account is
     WORKTY_ADMIN_EMAIL with WORKTY_ADMIN_PASSWORD.
     """
-    _server_extra()
+    server_extra()
     from api.cli.up import serve_embedded  # noqa: PLC0415
     from orchestrator.errors import BadSettings  # noqa: PLC0415
 
-    with _settings_errors(BadSettings):
+    with settings_errors(BadSettings):
         sys.exit(serve_embedded(_environment(host, port or None), free_port=port == 0))
 
 
 @main.command()
 def demo() -> None:
     """Run a sample workflow on simulated boards."""
-    _server_extra()
+    server_extra()
     from api.cli.demo import run_demo  # noqa: PLC0415
 
     sys.exit(run_demo())
@@ -112,19 +78,19 @@ def demo() -> None:
 @click.option("--threads", type=click.IntRange(4, 1024), default=256, show_default=True, help="One per open websocket.")
 def api(host: str | None, port: int | None, threads: int) -> None:
     """Serve REST and the live API. Needs WORKTY_AMQP_URL and WORKTY_MONGO_URL; any number may run."""
-    _server_extra()
+    server_extra()
     from api.cli.server import serve_api  # noqa: PLC0415
 
-    _serve(lambda environ: serve_api(environ, threads), _environment(host, port))
+    run_command(lambda environ: serve_api(environ, threads), _environment(host, port))
 
 
 @main.command()
 def orchestrator() -> None:
     """Run the orchestrator. Needs WORKTY_AMQP_URL and WORKTY_MONGO_URL; any number may run."""
-    _server_extra()
+    server_extra()
     from api.cli.server import serve_orchestrator  # noqa: PLC0415
 
-    _serve(serve_orchestrator, dict(os.environ))
+    run_command(serve_orchestrator, dict(os.environ))
 
 
 @main.command()
@@ -133,7 +99,7 @@ def agent() -> None:
     from api.cli.agent import serve_agent  # noqa: PLC0415
     from worker_agent.errors import BadSettings  # noqa: PLC0415
 
-    with _settings_errors(BadSettings):
+    with settings_errors(BadSettings):
         sys.exit(serve_agent(os.environ))
 
 
@@ -144,29 +110,16 @@ def board() -> None:
 
 @board.command("add")
 @click.argument("name")
+@click.option("--id", "board_id", metavar="ID", help="Add a board again that a restored database does not have.")
 @click.option("--json", "as_json", is_flag=True, help="For scripts: one JSON object with id and commands.")
-def board_add(name: str, as_json: bool) -> None:
+def board_add(name: str, board_id: str | None, as_json: bool) -> None:
     """Add a board and print how to give it its account on the broker and its settings."""
-    _server_extra()
+    server_extra()
     from api.cli.board import add_board  # noqa: PLC0415
 
-    _serve(lambda environ: add_board(environ, name, as_json=as_json), dict(os.environ))
+    run_command(lambda environ: add_board(environ, name, board_id=board_id, as_json=as_json), dict(os.environ))
 
 
 def _environment(host: str | None, port: int | None) -> dict[str, str]:
     given = {"WORKTY_HOST": host, "WORKTY_PORT": None if port is None else str(port)}
     return dict(os.environ) | {name: value for name, value in given.items() if value is not None}
-
-
-def _serve(command: Callable[[dict[str, str]], int], environ: dict[str, str]) -> None:
-    """Run a command of the server; what it cannot reach is one clear line and exit code 1."""
-    from orchestrator.errors import BadSettings, OrchestratorError  # noqa: PLC0415
-
-    with _settings_errors(BadSettings):
-        try:
-            code = command(environ)
-        except BadSettings:
-            raise
-        except OrchestratorError as error:
-            raise click.ClickException(str(error)) from error
-    sys.exit(code)

@@ -27,11 +27,14 @@ from orchestrator.database import connect, create_indexes
 from orchestrator.errors import BadSettings, Unavailable
 from orchestrator.live import Audience
 from orchestrator.runs.reconcile import Timing
+from orchestrator.runs.retention import keep_runs, mark_older_runs
 from orchestrator.runs.store import INDEXES as RUN_INDEXES
 from orchestrator.runs.vocabulary import StoredPackage
 from orchestrator.seed import seed
 from orchestrator.settings import BOTH_URLS, ServerSettings, load
+from workties.errors import TracingMissing
 from workties.messages import Package
+from workties.tracing import NO_TRACING, Tracing, tracing_from
 
 log = logging.getLogger(__name__)
 
@@ -45,15 +48,24 @@ def serve_api(environ: Mapping[str, str], threads: int) -> int:
     settings = load(environ, required=BOTH_URLS)
     tls = certificate(settings)
     listener = listen(settings.host, settings.port)
-    log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level, settings.log_format)
     database = prepared_database(settings)
     seeded = seed(database, settings.admin_email, settings.admin_password, utc_now())
     if seeded.generated_password is not None:
         log.warning("First account %s, password (shown once): %s", settings.admin_email, seeded.generated_password)
+    keep_runs(database, settings.run_days)
     database.client.close()
     log.info("REST and live API: %s/api/v1", settings.public_url)
-    serve_gunicorn(lambda: web_application(settings), listener, threads, tls)
+    serve_gunicorn(lambda: web_application(settings, tracing(environ, "workty-api")), listener, threads, tls)
     return 0
+
+
+def tracing(environ: Mapping[str, str], service: str) -> Tracing:
+    """The tracing that the environment asks for. Raises `BadSettings` if it cannot be had."""
+    try:
+        return tracing_from(environ, service)
+    except TracingMissing as error:
+        raise BadSettings([str(error)]) from error
 
 
 def certificate(settings: ServerSettings) -> tuple[str, str] | None:
@@ -82,7 +94,7 @@ def transport_settings(settings: ServerSettings, public_url: str) -> ApiSettings
     )
 
 
-def web_application(settings: ServerSettings) -> Flask:
+def web_application(settings: ServerSettings, traces: Tracing = NO_TRACING) -> Flask:
     """REST and live API over RabbitMQ and MongoDB, with connections of their own."""
     database = connect(str(settings.mongo_url), timeout_seconds=ANSWER_SECONDS)
     sender = broker.BoardSender(broker.server_app(str(settings.amqp_url)))
@@ -92,7 +104,7 @@ def web_application(settings: ServerSettings) -> Flask:
         log.warning("%s; commands are stored and carried out later", error)
     links = PackageLinks(link_secret(database), settings.public_url)
     telling = Telling(Channel(settings.amqp_url))
-    core = core_over(database, sender, telling.audience, links, settings)
+    core = core_over(database, sender, telling.audience, links, settings, tracing=traces)
     services = services_over(core, database, sender, links, settings, telling.audience)
     return create_app(services, transport_settings(settings, settings.public_url), telling)[0]
 
@@ -116,26 +128,31 @@ def services_over(  # noqa: PLR0917 - the parts of a process
         audience=audience,
         name_email_login=settings.name_email_login,
         audit_days=settings.audit_days,
+        tracing=core.tracing,
     )
 
 
 def serve_orchestrator(environ: Mapping[str, str]) -> int:
     """Run the orchestrator until SIGTERM; returns an exit code."""
     settings = load(environ, required=BOTH_URLS)
-    log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level, settings.log_format)
     stopping = stop_on_signals()
     database = prepared_database(settings)
+    keep_runs(database, settings.run_days)
+    mark_older_runs(database)
     app = broker.server_app(str(settings.amqp_url))
     telling = Telling(Channel(settings.amqp_url, serves=False))
     links = PackageLinks(link_secret(database), settings.public_url)
     sender = broker.BoardSender(app)
-    core = core_over(database, sender, telling.audience, links, settings)
+    traces = tracing(environ, "workty-orchestrator")
+    core = core_over(database, sender, telling.audience, links, settings, tracing=traces)
     telling.begin(services_over(core, database, sender, links, settings, telling.audience))
     orchestrator = Orchestrator(core, app, sender)
     orchestrator.start()
     threading.Thread(target=_tell_when_ready, args=(orchestrator,), name="ready", daemon=True).start()
     stopping.wait()
     orchestrator.stop()
+    traces.close()
     return 0
 
 
@@ -165,6 +182,8 @@ def core_over(
     audience: Audience,
     links: PackageLinks,
     settings: ServerSettings,
+    *,
+    tracing: Tracing = NO_TRACING,
 ) -> Core:
     """The core of a process, which tells `audience` what happens."""
     timing = Timing(
@@ -176,4 +195,5 @@ def core_over(
         url, ends = links.url(package.sha256, utc_now())
         return Package(package.sha256, package.size, url, ends.isoformat())
 
-    return build_core(database, sender, audience, link, timing=timing, log_days=settings.log_days)
+    log_days = min(settings.log_days, settings.run_days)
+    return build_core(database, sender, audience, link, timing=timing, log_days=log_days, tracing=tracing)

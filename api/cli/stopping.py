@@ -1,11 +1,13 @@
-"""Waits for the end of a process: SIGTERM or ctrl-c."""
+"""What all processes of the server do: wait for their end (SIGTERM or ctrl-c), and write their log."""
 
 from __future__ import annotations
 
-import logging
 import signal
+import sys
 from threading import Event
 from types import FrameType
+
+from workties.process_log import log_to
 
 
 def stop_on_signals() -> Event:
@@ -20,8 +22,6 @@ def stop_on_signals() -> Event:
     return stopping
 
 
-def log_to_stderr(level: str) -> None:
-    """One line an event on stderr."""
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for chatty in ("werkzeug", "engineio", "socketio", "celery", "kombu", "amqp"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+def log_to_stderr(level: str, form: str = "auto") -> None:
+    """One line an event on stderr; `form` is one of `workties.process_log.FORMATS`."""
+    log_to(sys.stderr, level, form)

@@ -17,7 +17,7 @@ def serve_embedded(environ: Mapping[str, str], *, free_port: bool = False) -> in
     settings = load(environ)
     if free_port:
         settings = replace(settings, port=0)
-    log_to_stderr("WARNING" if settings.log_level == "INFO" else settings.log_level)
+    log_to_stderr("WARNING" if settings.log_level == "INFO" else settings.log_level, settings.log_format)
     stopping = stop_on_signals()
     stack = EmbeddedStack(settings)
     try:

@@ -53,9 +53,10 @@ def workflows(json_: bool) -> None:
     def row(entry: Any) -> list[object]:
         states = [instance.state for instance in entry.instances]
         told = [f"{states.count(state)} {state}" for state in dict.fromkeys(states)]
-        return [entry.id, entry.name, len(states), ", ".join(told)]
+        deadline = "" if entry.deadline is None else f"{entry.deadline:g} s"
+        return [entry.id, entry.name, len(states), ", ".join(told), deadline]
 
-    _list("id,name,steps,states", lambda client: client.workflows(), row, json_)
+    _list("id,name,steps,states,deadline", lambda client: client.workflows(), row, json_)
 
 
 @click.command()
@@ -171,6 +172,21 @@ def logs(run_: str, follow: bool, json_: bool) -> None:
                 print_log_live(client, found, json_=json_)
         else:
             print_log(client, found, json_=json_)
+
+
+@click.command()
+@click.argument("run_", metavar="RUN", shell_complete=workflow_names)
+@as_json
+def explain(run_: str, json_: bool) -> None:
+    """Tell the story of a run: why it waits or failed.
+
+    RUN is a run's id, or a workflow, which means its latest run.
+    """
+    with logged_in() as client:
+        from api.cli.explaining import print_explanation  # noqa: PLC0415
+        from api.cli.logs import find_run  # noqa: PLC0415
+
+        print_explanation(client.explain(find_run(client, run_)), json_=json_)
 
 
 def _command(send: Callable[[Client], Run | None], json_: bool) -> None:

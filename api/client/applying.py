@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from api.client.definition import Definition, StepDefinition
 from api.client.errors import BadDefinition
 from api.client.models import Instance, Property, Version, Workflow, Workty
+from api.client.policies import to_rest
 
 #: Names the version that a workty has now.
 LATEST = "latest"
@@ -19,7 +20,7 @@ LATEST = "latest"
 class WantedStep:
     """A step of a definition with the workty that it names; `values` has one for each of the workty's properties.
 
-    `version` is the one that it asks for, "" if it asks for none.
+    `version` is the one that it asks for, "" if it asks for none; `policy` is as REST has it.
     """
 
     workty: Workty
@@ -28,6 +29,7 @@ class WantedStep:
     values: Mapping[str, Any]
     given: frozenset[str]
     version: str = ""
+    policy: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Kept:
 
     step: WantedStep
     instance: Instance
-    fields: Mapping[str, str]
+    fields: Mapping[str, Any]
     values: Mapping[str, Any]
 
 
@@ -48,13 +50,13 @@ class Plan:
     """All changes.
 
     Attributes:
-        fields: name or desc of the workflow.
+        fields: name, desc or deadline of the workflow.
         steps: in the wanted order, each an instance that stays or a step that is new.
         removed: instances that go.
         reordered: whether those that stay change their order.
     """
 
-    fields: Mapping[str, str]
+    fields: Mapping[str, Any]
     steps: tuple[Kept | WantedStep, ...]
     removed: tuple[Instance, ...]
     reordered: bool
@@ -110,9 +112,13 @@ def plan(definition: Definition, steps: Sequence[WantedStep], workflow: Workflow
                 matches[index] = left.pop(place)
     planned = tuple(_kept(step, matches[index]) if index in matches else step for index, step in enumerate(steps))
     stay = [step.instance.id for step in planned if isinstance(step, Kept)]
-    texts = {"name": (workflow.name, definition.name), "desc": (workflow.desc, definition.desc)}
+    fields = {
+        "name": (workflow.name, definition.name),
+        "desc": (workflow.desc, definition.desc),
+        "deadline": (workflow.deadline, definition.deadline),
+    }
     return Plan(
-        fields={key: new for key, (old, new) in texts.items() if old != new},
+        fields={key: new for key, (old, new) in fields.items() if old != new},
         steps=planned,
         removed=tuple(left.values()),
         reordered=stay != [entry.id for entry in workflow.instances if entry.id in stay],
@@ -163,7 +169,8 @@ def _wanted(step: StepDefinition, workty: Workty) -> WantedStep:
     defaults = {entry.name: entry.value for entry in workty.properties}
     version = workty.version if step.version else ""
     values = {**defaults, **step.properties}
-    return WantedStep(workty, step.name, step.desc, values, frozenset(step.properties), version)
+    policy = to_rest(step.policy)
+    return WantedStep(workty, step.name, step.desc, values, frozenset(step.properties), version, policy)
 
 
 def _fits(step: WantedStep, instance: Instance) -> bool:
@@ -192,8 +199,13 @@ def _renamed(index: int, step: WantedStep, left: Mapping[int, Instance]) -> int 
 
 
 def _kept(step: WantedStep, instance: Instance) -> Kept:
-    texts = {"name": (instance.name, step.name), "desc": (instance.desc, step.desc)}
-    fields = {key: new for key, (old, new) in texts.items() if old != new}
+    wanted = {
+        "name": (instance.name, step.name),
+        "desc": (instance.desc, step.desc),
+        # Not by their texts: the server tells all seconds as fractions.
+        "policy": (to_rest(instance.policy), step.policy),
+    }
+    fields: dict[str, Any] = {key: new for key, (old, new) in wanted.items() if old != new}
     if _upgrades(step, instance):
         return Kept(step, instance, {**fields, "version": step.version}, {})
     if instance.version not in ("", step.workty.version):

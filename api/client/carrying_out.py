@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +29,8 @@ class Applied:
 
 def create(rest: Rest, definition: Definition, steps: tuple[WantedStep, ...]) -> Applied:
     """Make the workflow. Raises `NotReachable`, `Refused`."""
-    record = rest.post("/workflows", {"name": definition.name, "desc": definition.desc})
+    deadline = {} if definition.deadline is None else {"deadline": definition.deadline}
+    record = rest.post("/workflows", {"name": definition.name, "desc": definition.desc, **deadline})
     for step in steps:
         _add(rest, record["_id"], step)
     return Applied(record["_id"], definition.name, created=True, changed=True)
@@ -54,7 +56,8 @@ def update(rest: Rest, workflow: Workflow, plan: Plan, active: Run | None) -> Ap
             continue
         values = step.values
         if step.fields:
-            record = rest.put(f"{path}/worktiesInstances/{step.instance.id}", step.fields)
+            with _about(step.step):
+                record = rest.put(f"{path}/worktiesInstances/{step.instance.id}", step.fields)
             values = changed_values(step.step, properties_from(record)) if "version" in step.fields else values
         _set_values(rest, workflow.id, step.instance.id, values)
     name = plan.fields.get("name", workflow.name)
@@ -86,11 +89,23 @@ def _still_needed(instance: Instance) -> Refused:
 
 
 def _add(rest: Rest, workflow: str, step: WantedStep, index: int | None = None) -> None:
-    body = {"worktyId": step.workty.id, "name": step.name, "desc": step.desc}
+    body: dict[str, Any] = {"worktyId": step.workty.id, "name": step.name, "desc": step.desc}
     body |= {"version": step.version} if step.version else {}
-    place = {} if index is None else {"position_index": index}
-    record = rest.post(f"/workflows/{workflow}/worktiesInstances", body | place)
+    body |= {"policy": step.policy} if step.policy else {}
+    body |= {} if index is None else {"position_index": index}
+    with _about(step):
+        record = rest.post(f"/workflows/{workflow}/worktiesInstances", body)
     _set_values(rest, workflow, record["_id"], changed_values(step, properties_from(record)))
+
+
+@contextmanager
+def _about(step: WantedStep) -> Iterator[None]:
+    """What the server refuses inside of `with` is told with the step's name."""
+    try:
+        yield
+    except Refused as error:
+        message = f"Step '{step.name or step.workty.name}': {error.message}"
+        raise Refused(error.status, error.code, message, error.details) from error
 
 
 def _set_values(rest: Rest, workflow: str, instance: str, values: Mapping[str, Any]) -> None:

@@ -16,7 +16,19 @@ from api.client.definition import Definition, read_definition
 from api.client.errors import BadUse, Refused
 from api.client.events import LogLines, log_entry_from
 from api.client.following import Following, Source
-from api.client.models import Board, Run, Version, Workflow, Workty, board_from, run_from, workflow_from, workty_from
+from api.client.models import (
+    Board,
+    Explanation,
+    Run,
+    Version,
+    Workflow,
+    Workty,
+    board_from,
+    explanation_from,
+    run_from,
+    workflow_from,
+    workty_from,
+)
 from api.client.pushing import Pushed, Upgraded
 from api.client.rest import TIMEOUT, Rest
 from api.client.socket import LiveSocket
@@ -147,6 +159,11 @@ class Client:
         """The latest run of a workflow with its steps, None if it never ran."""
         return self._latest(self._find(workflow)[0])
 
+    def explain(self, run: str | Run) -> Explanation:
+        """The story of a run, what it does or waits for now, and what would help."""
+        run_id = run.id if isinstance(run, Run) else run
+        return explanation_from(self.rest.get(f"/runs/{_path_part(run_id)}/explanation"))
+
     def boards(self) -> list[Board]:
         """The boards of the installation. For admins."""
         return [board_from(record) for record in self.rest.get("/devices")]
@@ -196,8 +213,8 @@ class Client:
         """Create the workflow of a definition (or of the file with it), or change the one of that name.
 
         Instances that stay keep their ids; applying twice changes nothing. While a run is under way, what it has not
-        begun gets new values of properties, steps that are added or moved count from the next run, and a step that
-        the run still needs cannot be removed. Raises `BadDefinition`.
+        begun gets new values of properties; steps that are added or moved, policies and the deadline count from the
+        next run; a step that the run still needs cannot be removed. Raises `BadDefinition`.
         """
         wanted = definition if isinstance(definition, Definition) else read_definition(definition)
         own = self.account_id

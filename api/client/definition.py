@@ -2,11 +2,13 @@
 
 name: nightly
 desc: Copies the photos
+deadline: 3600
 steps:
   - workty: with-delay
     name: wait
     version: "1.2"
     properties: {delay: 2}
+    policy: {retries: 3, on_failure: skip}
 """
 
 from __future__ import annotations
@@ -20,12 +22,15 @@ from typing import Any
 
 import yaml
 
+from api.client import policies
 from api.client.errors import BadDefinition
 
 #: Most bytes of a file, most steps, most values and levels in the properties of a step.
 SIZE_LIMIT = 1024 * 1024
 STEPS_LIMIT = 500
 VALUES_LIMIT = 10_000
+#: Most binary digits of a whole number: far more than servers take, and few enough to be written.
+DIGITS_LIMIT = 1024
 DEPTH_LIMIT = 32
 #: Most characters of names and descriptions, and most bytes of a property as JSON (REST contract, section 1).
 NAME_LIMIT, DESC_LIMIT = 256, 4096
@@ -38,6 +43,7 @@ class StepDefinition:
     """A step: name or id of a workty, and the values of those of its properties that differ from its defaults.
 
     `version` is one of the workty's, or `latest`; without it an instance that is there keeps the one that it has.
+    `policy` says what happens when the step fails; what it does not say is as the workty's manifest says.
     """
 
     workty: str
@@ -45,16 +51,21 @@ class StepDefinition:
     desc: str = ""
     properties: Mapping[str, Any] = field(default_factory=dict)
     version: str = ""
+    policy: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A workflow as it shall be. `place` is where it was read from, for errors."""
+    """A workflow as it shall be. `place` is where it was read from, for errors.
+
+    Its runs fail `deadline` seconds after their begin; None: never.
+    """
 
     name: str
     steps: tuple[StepDefinition, ...]
     desc: str = ""
     place: str = "definition"
+    deadline: float | None = None
 
 
 def read_definition(path: str | Path) -> Definition:
@@ -96,7 +107,7 @@ class _Reader:
         self.problems: list[str] = []
 
     def definition(self, data: object, place: str) -> Definition:
-        fields = self._fields(data, "the document", ("name", "steps"), ("desc",))
+        fields = self._fields(data, "the document", ("name", "steps"), ("desc", "deadline"))
         steps = fields.get("steps", [])
         if not isinstance(steps, list):
             self.problems.append(f"steps: expected a list, got {_kind(steps)}")
@@ -111,17 +122,19 @@ class _Reader:
             desc=self._text(fields, "desc", "", DESC_LIMIT),
             steps=tuple(self._step(entry, number) for number, entry in enumerate(steps, start=1)),
             place=place,
+            deadline=self._deadline(fields),
         )
 
     def _step(self, data: object, number: int) -> StepDefinition:
         place = f"step {number}"
-        fields = self._fields(data, place, ("workty",), ("name", "desc", "version", "properties"))
+        fields = self._fields(data, place, ("workty",), ("name", "desc", "version", "properties", "policy"))
         return StepDefinition(
             workty=self._text(fields, "workty", f"{place}: ", NAME_LIMIT, needed=True),
             name=self._text(fields, "name", f"{place}: ", NAME_LIMIT),
             desc=self._text(fields, "desc", f"{place}: ", DESC_LIMIT),
             properties=self._properties(fields.get("properties"), f"{place}: properties"),
             version=self._text(fields, "version", f"{place}: ", VERSION_LIMIT),
+            policy=self._policy(fields, place),
         )
 
     def _fields(self, data: object, place: str, needed: tuple[str, ...], others: tuple[str, ...]) -> dict[str, Any]:
@@ -149,6 +162,23 @@ class _Reader:
         else:
             return value
         return ""
+
+    def _deadline(self, fields: Mapping[str, Any]) -> float | None:
+        value = fields.get("deadline")
+        if value is None or policies.is_number(value):
+            return value
+        self.problems.append(f"deadline: expected a number of seconds, got {_kind(value)}")
+        return None
+
+    def _policy(self, fields: Mapping[str, Any], place: str) -> Mapping[str, Any]:
+        if "policy" not in fields:
+            return {}
+        found = self._fields(fields["policy"], f"{place}: policy", (), tuple(policies.FIELDS))
+        for key, value in found.items():
+            expected = policies.misfit(key, value)
+            if expected:
+                self.problems.append(f"{place}: policy: {key}: expected {expected}, got {_kind(value)}")
+        return found
 
     def _properties(self, data: object, place: str) -> Mapping[str, Any]:
         if data is None:
@@ -184,6 +214,8 @@ def _problem(value: object) -> str:
             left.extend((inner, level + 1) for inner in entry.values())
         elif isinstance(entry, list):
             left.extend((inner, level + 1) for inner in entry)
+        elif isinstance(entry, int) and entry.bit_length() > DIGITS_LIMIT:
+            return "has a whole number that is too large"
         elif isinstance(entry, float) and not isfinite(entry):
             return f"{entry} is no number that JSON knows"
         elif not isinstance(entry, str | int | float | bool | None):
@@ -201,6 +233,8 @@ def _kind(data: object) -> str:
         int: "a number",
         float: "a number",
     }
+    if isinstance(data, float) and not isfinite(data):
+        return str(data)
     return "nothing" if data is None else names.get(type(data), f"a {type(data).__name__}")
 
 

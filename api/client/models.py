@@ -6,8 +6,10 @@ Reading is tolerant: what a server of another version leaves out is empty.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from api.client import policies
 
 Record = Mapping[str, Any]
 
@@ -29,6 +31,7 @@ class Instance:
     """A workty in a workflow. Its `name` may be empty; `state` is that of the latest run.
 
     `version` is the one that it runs until it is upgraded; "" means the code that its workty has at that moment.
+    `policy` has what it says of failures itself, by the names that definitions have.
     """
 
     id: str
@@ -38,11 +41,15 @@ class Instance:
     state: str
     properties: tuple[Property, ...]
     version: str = ""
+    policy: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Workflow:
-    """A workflow with its instances in running order. `created` is ISO 8601 text, as all times are."""
+    """A workflow with its instances in running order. `created` is ISO 8601 text, as all times are.
+
+    Its runs fail `deadline` seconds after their begin; None: never.
+    """
 
     id: str
     name: str
@@ -50,6 +57,7 @@ class Workflow:
     account: str
     created: str
     instances: tuple[Instance, ...]
+    deadline: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +155,34 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """What happened to a step of a run, or ("") to the run; `lines` are what a failed attempt wrote last."""
+
+    at: str
+    step: str
+    text: str
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The story of a run. `now` says what it does or waits for, `help` what would help ("" for nothing).
+
+    `missing` counts changes of state at the beginning that are no longer kept.
+    """
+
+    id: str
+    workflow: str
+    name: str
+    number: int
+    state: str
+    missing: int
+    story: tuple[Moment, ...]
+    now: str
+    help: str
+
+
+@dataclass(frozen=True, slots=True)
 class Board:
     """A board of the installation, for admins."""
 
@@ -171,6 +207,7 @@ def workflow_from(record: Record) -> Workflow:
         account=str(record.get("accountId", "")),
         created=str(record.get("created", "")),
         instances=tuple(instance_from(entry) for entry in entries),
+        deadline=record.get("deadline"),
     )
 
 
@@ -185,6 +222,7 @@ def instance_from(record: Record) -> Instance:
         state=str(state.get("name", "")) if isinstance(state, Mapping) else "",
         properties=properties_from(record),
         version=str(record.get("version", "")),
+        policy=policies.from_rest(record.get("policy")),
     )
 
 
@@ -237,6 +275,29 @@ def run_from(record: Record) -> Run:
         board=_name(record.get("board")),
         waits_for=reason_from(record.get("waitsFor")),
         steps=tuple(step_from(step) for step in record.get("steps") or ()),
+    )
+
+
+def explanation_from(record: Record) -> Explanation:
+    """The explanation of a run."""
+    return Explanation(
+        id=str(record["_id"]),
+        workflow=str(record.get("workflowId", "")),
+        name=str(record.get("name", "")),
+        number=int(record.get("number") or 0),
+        state=str(record.get("state", "")),
+        missing=int(record.get("missing") or 0),
+        story=tuple(
+            Moment(
+                at=str(moment.get("at", "")),
+                step=str(moment.get("step", "")),
+                text=str(moment.get("text", "")),
+                lines=tuple(str(line) for line in moment.get("lines") or ()),
+            )
+            for moment in record.get("story") or ()
+        ),
+        now=str(record.get("now", "")),
+        help=str(record.get("help", "")),
     )
 
 

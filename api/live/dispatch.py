@@ -101,7 +101,8 @@ class Dispatcher:
             session.answer(event, {"err": None, **about, **named})
 
         request = Request(self._services, actor, session, payload, tell)
-        done = operation.carry_out(request)
+        with self._services.tracing.span(event, account=account.id):
+            done = operation.carry_out(request)
         if operation.needs != "view":
             self._services.audit.done(account, _deed(event, operation, payload, done), session.peer)
             self._settle(SETTLE_SECONDS)

@@ -60,10 +60,12 @@ def device(record: Record) -> Payload:
 
 
 def workflow(overview: Overview) -> Payload:
-    """A workflow with its instances and its latest run."""
+    """A workflow with its instances and its latest run; `deadline` only if it has one."""
     record, run = overview.workflow, overview.run
+    deadline = {"deadline": record["deadline"]} if "deadline" in record else {}
     steps = {} if run is None else {step.instance: step for step in run.steps}
     return _with_id(record, ("name", "desc", "created", "accountId")) | {
+        **deadline,
         "run": None if run is None else _run(run),
         "worktiesInstances": [
             _instance(found, steps.get(str(found["_id"])), run) for found in record["worktiesInstancesIds"]
@@ -144,11 +146,12 @@ def _run(run: Run) -> Payload:
 
 
 def _instance(record: Record, step: Step | None, run: Run | None) -> Payload:
-    """An instance as it is stored, with what its step of the run adds."""
+    """An instance as it is stored, with what its step of the run adds; `policy` only if it has one."""
     found = _with_id(record, ("worktyId", "name", "desc")) | {
         "state": record["stateId"]["name"],
         "propertiesIds": [_property(entry) for entry in record["propertiesIds"]],
     }
+    found |= {"policy": record["policy"]} if record["policy"] else {}
     if step is None or run is None:
         return found | {"attempt": 0} | dict.fromkeys(_OF_STEP)
     told = _step(step_view(step, board_of(run, step)))

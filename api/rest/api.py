@@ -18,6 +18,7 @@ from api.rest.idempotency import Idempotency
 from api.rest.limits import Limits, trust_proxies
 from api.rest.metrics import add_metrics
 from api.rest.openapi import reference
+from api.rest.traces import add_traces
 from api.services import Services
 from api.settings import ApiSettings
 from orchestrator.accounts.account import Account
@@ -54,6 +55,7 @@ ROUTES: tuple[tuple[str, type[Endpoint]], ...] = (
     ("/runs", runs.Runs),
     ("/runs/<id>", runs.OneRun),
     ("/runs/<id>/log", runs.RunLog),
+    ("/runs/<id>/explanation", runs.RunExplanation),
 )
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -86,6 +88,7 @@ def add_rest(app: Flask, services: Services, settings: ApiSettings) -> None:
 
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.register_error_handler(Exception, on_error)
+    add_traces(app, services.tracing)
     app.after_request(lambda response: compress(request, response))
     app.wsgi_app = _overriding(app.wsgi_app)  # type: ignore[method-assign, assignment]
     trust_proxies(app, settings.trusted_proxies)

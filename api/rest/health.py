@@ -42,7 +42,7 @@ class Dependencies:
 
 def add_health(app: Flask, services: Services) -> Dependencies:
     """Add `/healthz` and `/readyz` to an application; both need no login."""
-    dependencies = Dependencies({"database": services.check, "broker": services.broker.waiting_events})
+    dependencies = Dependencies({"database": services.check, "broker": services.broker.waiting})
 
     def health() -> Response:
         services.check()

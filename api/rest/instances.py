@@ -28,7 +28,8 @@ class Instances(Endpoint):
     def post(self, call: Call) -> Response:
         """Add an instance of a workty at the place that `position_*` names, by default at the end.
 
-        It keeps the version that the workty has now, or the one that `version` names.
+        It keeps the version that the workty has now, or the one that `version` names. `policy` says what happens when
+        it fails.
         """
         workflow_id = call.path["id"]
         record = self.services.instances.add(call.account, workflow_id, call.body, _written(call))
@@ -51,10 +52,10 @@ class OneInstance(Endpoint):
         return call.one(record)
 
     def put(self, call: Call) -> Response:
-        """Change name, desc or version of an instance, or move it to the place that `position_*` names.
+        """Change name, desc, version or policy of an instance, or move it to the place that `position_*` names.
 
-        With another version its properties become what that declares; those that stay keep their values. A run that is
-        under way keeps what it began with.
+        With another version its properties become what that declares; those that stay keep their values. `policy`
+        replaces the whole one that was there. A run that is under way keeps what it began with.
         """
         path = call.path
         record = self.services.instances.change(

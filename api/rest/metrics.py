@@ -90,7 +90,7 @@ class _Installation(Collector):
             yield _gauge("workty_boards", "Boards by state", "state", self._services.board_states())
             yield from self._speed()
         if present["broker"]:
-            waiting = {"events": self._services.broker.waiting_events()}
+            waiting = self._services.broker.waiting()
             yield _gauge("workty_queue_messages", "Messages that wait to be read", "queue", waiting)
 
     def _speed(self) -> Iterator[Metric]:

@@ -9,7 +9,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from api.rest.openapi_schemas import ANY, CODE, DESC, FLAG, ID, NAME, Schema, listed, number, record, text
+from api.rest.openapi_schemas import (
+    ANY,
+    CODE,
+    DEADLINE,
+    DESC,
+    FLAG,
+    ID,
+    NAME,
+    POLICY,
+    Schema,
+    listed,
+    number,
+    record,
+    text,
+)
 
 
 class Form(Enum):
@@ -72,6 +86,7 @@ _PRICE_UNITS: Schema = {
     "description": "Currency units: 1.5 = 150 cents",
 }
 _PRICE_CENTS = number(150, minimum=0, description="Cents")
+_WORKFLOW_FIELDS: Mapping[str, Schema] = {"name": NAME, "desc": DESC, "deadline": {**DEADLINE, "nullable": True}}
 _POSITION: Mapping[str, Schema] = {
     "position_type": text("last", description="`first` or `last`; wins over the other two"),
     "position_index": number(0, minimum=0, description="0 = before the first; wins over `position_id`"),
@@ -92,6 +107,12 @@ _SLOTS = number(4, minimum=0, maximum=1024, description="Shown until the board s
 _PROPERTY_FIELDS: Mapping[str, Schema] = {"name": text("delay", maxLength=256), "value": ANY}
 _STOPPING = {409: "Code 8: the run is being stopped"}
 _WANTED = text("latest", maxLength=64, description="A version of the workty, or `latest`")
+_INSTANCE_FIELDS: Mapping[str, Schema] = {
+    "name": NAME,
+    "desc": DESC,
+    "version": _WANTED,
+    "policy": {**POLICY, "nullable": True},
+}
 _POSITION_WRONG = "Codes 10, 11, 12: the position is wrong; or a parameter is"
 
 OPERATIONS: Mapping[tuple[str, str], Operation] = {
@@ -142,10 +163,10 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ),
     ("/workties/<id>/properties/<propertyId>", "DELETE"): Operation(Form.DELETE),
     ("/workflows", "GET"): Operation(Form.LIST, "Workflow", embed=_WORKFLOW),
-    ("/workflows", "POST"): Operation(Form.CREATE, "Workflow", record({"name": NAME, "desc": DESC}, "name")),
+    ("/workflows", "POST"): Operation(Form.CREATE, "Workflow", record(_WORKFLOW_FIELDS, "name")),
     ("/workflows/<id>", "GET"): Operation(Form.ONE, "Workflow", embed=_WORKFLOW),
     ("/workflows/<id>", "PUT"): Operation(
-        Form.CHANGE, "Workflow", record({"name": NAME, "desc": DESC, "worktiesInstancesIds": listed(ID)})
+        Form.CHANGE, "Workflow", record({**_WORKFLOW_FIELDS, "worktiesInstancesIds": listed(ID)})
     ),
     ("/workflows/<id>", "DELETE"): Operation(Form.DELETE),
     ("/workflows/<id>/running", "PUT"): Operation(
@@ -157,7 +178,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("/workflows/<id>/worktiesInstances", "POST"): Operation(
         Form.CREATE,
         "Instance",
-        record({"worktyId": ID, "name": NAME, "desc": DESC, "version": _WANTED, **_POSITION}, "worktyId"),
+        record({"worktyId": ID, **_INSTANCE_FIELDS, **_POSITION}, "worktyId"),
         embed=_INSTANCE,
         errors={
             400: _POSITION_WRONG,
@@ -169,7 +190,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("/workflows/<id>/worktiesInstances/<worktyInstanceId>", "PUT"): Operation(
         Form.CHANGE,
         "Instance",
-        record({"name": NAME, "desc": DESC, "version": _WANTED, **_POSITION}),
+        record({**_INSTANCE_FIELDS, **_POSITION}),
         embed=_INSTANCE,
         errors={400: f"Nothing to update. {_POSITION_WRONG}"},
     ),
@@ -186,6 +207,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("/devices/<id>", "DELETE"): Operation(Form.DELETE),
     ("/runs", "GET"): Operation(Form.LIST, "Run"),
     ("/runs/<id>", "GET"): Operation(Form.ONE, "RunWithSteps"),
+    ("/runs/<id>/explanation", "GET"): Operation(Form.ONE, "Explanation"),
     ("/runs/<id>/log", "GET"): Operation(
         Form.LIST, "LogMessage", query={"since": number(0, minimum=0, description="Only messages of a higher `seq`")}
     ),

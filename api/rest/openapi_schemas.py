@@ -14,9 +14,12 @@ from orchestrator.boards.service import DEVICE
 from orchestrator.catalogue.service import PROPERTY, WORKTY
 from orchestrator.catalogue.versions import VERSION
 from orchestrator.payments.service import PAYMENT
+from orchestrator.runs.explaining import EXPLANATION
 from orchestrator.runs.history import LOG_MESSAGE, RUN, RUN_WITH_STEPS
 from orchestrator.selection import Entity, Kind
+from orchestrator.workflows.policies import MAX_DEADLINE, MIN_DEADLINE
 from orchestrator.workflows.reading import INSTANCE, WORKFLOW
+from workties import policy as policies
 
 Schema = dict[str, Any]
 
@@ -37,6 +40,7 @@ RECORDS: Mapping[str, Entity] = {
     "Run": RUN,
     "RunWithSteps": RUN_WITH_STEPS,
     "LogMessage": LOG_MESSAGE,
+    "Explanation": EXPLANATION,
 }
 
 
@@ -53,6 +57,11 @@ def number(example: int, **more: Any) -> Schema:
 def record(properties: Mapping[str, Schema], *required: str) -> Schema:
     """An object with these properties."""
     return {"type": "object", "properties": dict(properties), **({"required": list(required)} if required else {})}
+
+
+def quantity(example: float, least: float, most: float, description: str) -> Schema:
+    """A number from `least` to `most`."""
+    return {"type": "number", "example": example, "minimum": least, "maximum": most, "description": description}
 
 
 def listed(items: Schema, example: Any = None) -> Schema:
@@ -107,6 +116,16 @@ CHANGE = record(
     },
     *("seq", "at", "runState", "instance", "state", "attempt"),
 )
+MOMENT = record(
+    {
+        "at": DATE,
+        "step": {**text("copy"), "description": "Absent where the run itself is meant"},
+        "text": text("runs on board 'kitchen'"),
+        "lines": listed(text("no such file")),
+    },
+    "at",
+    "text",
+)
 LINE: Mapping[str, Schema] = {
     "at": text(EXAMPLE_DATE, description="By the clock of the board"),
     "stream": text("stdout", enum=["stdout", "stderr", "log"]),
@@ -115,6 +134,30 @@ LINE: Mapping[str, Schema] = {
 DECLARED = record(
     {"name": text("delay"), "type": text("number"), "default": ANY, "description": text("Seconds to wait")},
     *("name", "type", "default", "description"),
+)
+POLICY: Schema = {
+    **record(
+        {
+            "retries": number(3, minimum=0, maximum=policies.MAX_RETRIES, description="Further attempts; by default 0"),
+            "retryOn": listed(text("exit", enum=sorted(policies.RETRIED))),
+            "exitCodes": listed(number(75, minimum=0, maximum=255)),
+            "backoff": quantity(1, 0, policies.MAX_BACKOFF, "Seconds to the next attempt after the first failure"),
+            "backoffFactor": quantity(2, 1, 100, "By which each further wait is longer"),
+            "backoffMost": quantity(300, 0, policies.MAX_BACKOFF, "Longest wait, seconds"),
+            "jitter": quantity(0.1, 0, 1, "By which part of itself a wait may be shorter or longer"),
+            "onFailure": text("fail", enum=sorted(policies.ON_FAILURE)),
+            "cleanup": {**FLAG, "description": "Runs only after a failure whose `onFailure` is `cleanup`"},
+            "timeout": quantity(600, 0.001, policies.MAX_TIMEOUT, "Seconds of one attempt"),
+            "grace": quantity(10, 0, policies.MAX_GRACE, "Seconds from SIGTERM to SIGKILL"),
+        }
+    ),
+    "additionalProperties": False,
+    "description": "What happens when the step fails. What is absent is as the workty's manifest says; counts from the "
+    "next run",
+    "example": {"retries": 3, "retryOn": ["exit", "timeout"], "backoff": 10, "onFailure": "skip"},
+}
+DEADLINE = quantity(
+    3600, MIN_DEADLINE, MAX_DEADLINE, "Seconds after its begin at which a run fails; counts from the next run"
 )
 CODE: Schema = {
     "description": "A zip: base64 text, a list of bytes, or {type: Buffer, data: [...]}. Answers have the last form",
@@ -154,6 +197,10 @@ _FIELDS: Mapping[str, Schema] = {
     "waitsFor": REASON,
     "steps": listed(STEP),
     "changes": listed(CHANGE),
+    "story": listed(MOMENT),
+    "now": text("step 'copy' runs on board 'kitchen' for 3 s (attempt 1)"),
+    "help": text("", description="What would help; empty where nothing needs to"),
+    "missing": number(0, description="Changes of state at the beginning that are no longer kept"),
     "lines": listed(record(LINE, *LINE)),
     "logTail": listed(record({"instance": ID, "attempt": number(1), **LINE}, *LINE)),
     "dropped": number(0, description="Lines that were not kept"),
@@ -167,6 +214,8 @@ _FIELDS: Mapping[str, Schema] = {
     "states": listed(text("copying")),
     "properties": listed(DECLARED),
     "platform": text("Linux-6.6-armv7l"),
+    "policy": POLICY,
+    "deadline": {**DEADLINE, "description": f"{DEADLINE['description']}. Absent where there is none"},
 }
 
 #: Answers that are no records of the core.

@@ -48,3 +48,16 @@ class RunLog(Endpoint):
         """
         selection = call.parameters.selection(LOG_MESSAGE, default_limit=PER_PAGE, since="seq")
         return call.listed(self.services.history.log(call.account, call.path["id"], selection, call.parameters.view()))
+
+
+class RunExplanation(Endpoint):
+    """The story of a run."""
+
+    needs: ClassVar[Needs] = {"GET": ("workflows", "view")}
+
+    def get(self, call: Call) -> Response:
+        """Explain a run: what happened to it, in sentences, what it does or waits for now, and what would help.
+
+        Steps are named as in the workflow. `missing` counts changes of state at the beginning that are no longer kept.
+        """
+        return call.one(self.services.explanations.of(call.account, call.path["id"], call.parameters.view()))

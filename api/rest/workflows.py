@@ -21,7 +21,7 @@ class Workflows(Endpoint):
         return call.listed(self.services.workflows.find(call.account, selection, view))
 
     def post(self, call: Call) -> Response:
-        """Create a workflow without instances."""
+        """Create a workflow without instances. Its runs fail `deadline` seconds after their begin."""
         record = self.services.workflows.create(call.account, call.body)
         return call.created(record, "workflows", record["_id"])
 
@@ -40,7 +40,10 @@ class OneWorkflow(Endpoint):
         return call.one(self.services.workflows.get(call.account, call.path["id"], call.parameters.view()))
 
     def put(self, call: Call) -> Response:
-        """Change name or desc, or the order of the instances by a permutation of `worktiesInstancesIds`."""
+        """Change name, desc or deadline, or the order of the instances by a permutation of `worktiesInstancesIds`.
+
+        Another deadline counts from the next run; null is none.
+        """
         return call.one(self.services.workflows.change(call.account, call.path["id"], call.body))
 
     def delete(self, call: Call) -> Response:

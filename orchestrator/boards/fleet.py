@@ -9,10 +9,12 @@ from datetime import datetime, timedelta
 from orchestrator.boards.slots import Handle, SlotAllocator
 from orchestrator.boards.store import Board, BoardStore
 from orchestrator.live import NOBODY, Audience, EntityChange, EntityKind
+from orchestrator.runs.differences import Difference, Differences
 from orchestrator.runs.recovery import gives_up
+from orchestrator.runs.sightings import BoardBack, BoardLeft, BoardLost
 from orchestrator.runs.store import RunStore
-from orchestrator.runs.vocabulary import BoardBack, BoardLeft, BoardLost
 from workties.messages import Bye, Heartbeat
+from workties.process_log import about
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +32,7 @@ class Fleet:
         handle: gives an event to a run, as `Engine.handle`.
         clock: the moment, UTC.
         audience: is told what people see of boards.
+        differences: is told of boards that the database does not know.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class Fleet:
         clock: Callable[[], datetime],
         *,
         audience: Audience = NOBODY,
+        differences: Differences,
     ) -> None:
         self._boards = boards
         self._runs = runs
@@ -48,13 +52,18 @@ class Fleet:
         self._handle = handle
         self._clock = clock
         self._audience = audience
+        self._differences = differences
         self._reminded: dict[str, datetime] = {}
 
     def heard(self, heartbeat: Heartbeat) -> None:
         """Note a heartbeat or a bye; new slots go to waiting runs at once."""
+        with about(board=heartbeat.board):
+            self._heard(heartbeat)
+
+    def _heard(self, heartbeat: Heartbeat) -> None:
         if isinstance(heartbeat, Bye):
             if self._boards.left(heartbeat):
-                log.info("board %s says bye: %s", heartbeat.board, heartbeat.reason)
+                log.info("The board says bye: %s", heartbeat.reason)
                 self._tell(heartbeat.board)
                 for run in self._runs.holding(heartbeat.board):
                     self._handle(run.id, [BoardLeft(heartbeat.board)])
@@ -67,7 +76,7 @@ class Fleet:
         if noted.news:
             self._tell(after.id)
         if before is not None and (not before.connected or _grew(before, after)):
-            log.info("board %s (%s) is connected: %d slots", after.id, after.name, after.slots)
+            log.info("Board %s is connected: %d slots", after.name, after.slots)
             self._welcome(after.id)
             self._slots.fill()
 
@@ -83,7 +92,8 @@ class Fleet:
         for board in boards:
             silence = now - max(board.last_seen or silent_since, silent_since)
             if board.connected and silence >= timeout and self._boards.disconnected(board.id, board.last_seen):
-                log.warning("board %s (%s) is silent for %d s", board.id, board.name, silence.total_seconds())
+                with about(board=board.id):
+                    log.warning("Board %s is silent for %d s", board.name, silence.total_seconds())
                 self._tell(board.id)
             if board.leases and not board.connected and silence >= timeout + lost_after:
                 self._lose(board, silence.total_seconds())
@@ -101,7 +111,8 @@ class Fleet:
         """Give up what a silent board ran, but for steps that rather wait for it (`offline_grace`)."""
         given_up = [run for run in self._runs.holding(board.id) if gives_up(run, silent)]
         if given_up:
-            log.warning("board %s (%s) is lost: %d runs go on elsewhere", board.id, board.name, len(given_up))
+            with about(board=board.id):
+                log.warning("Board %s is lost: %d runs go on elsewhere", board.name, len(given_up))
         for run in given_up:
             self._handle(run.id, [BoardLost(board.id, silent)])
 
@@ -116,6 +127,7 @@ class Fleet:
 
     def _remind(self, board_id: str) -> None:
         now = self._clock()
+        self._differences.add(Difference.UNKNOWN_BOARD, board_id, now)
         last = self._reminded.get(board_id)
         if last is None or (now - last).total_seconds() >= REMIND_SECONDS:
             if len(self._reminded) >= 1000:
@@ -123,7 +135,8 @@ class Fleet:
             self._reminded[board_id] = now
             log.warning(
                 "Board %s is unknown and refused. To add a board: workty board add NAME, then set WORKTY_BOARD_ID to "
-                "the id that it prints",
+                "the id that it prints; one that is missing in a restored backup: workty board add NAME --id %s",
+                board_id,
                 board_id,
             )
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+from orchestrator.boards.fitting import waiting_reason
 from orchestrator.boards.store import Board, BoardStore
 from orchestrator.live import NOBODY, Audience, EntityChange, EntityKind
 from orchestrator.runs.store import RunStore
-from orchestrator.runs.vocabulary import BoardRef, Run, RunEvent, SlotGranted, StepReason, StillWaiting
-
-#: What a run waits for while every board that fits is busy.
-NO_SLOT = StepReason("no-slot", "Waits for a free slot on a board that fits")
+from orchestrator.runs.vocabulary import NO_SLOT, BoardRef, Run, RunEvent, SlotGranted, StepReason, StillWaiting
 
 Handle = Callable[[str, list[RunEvent]], Run | None]
 
@@ -71,17 +69,17 @@ class SlotAllocator:
 
     def explain(self, run: Run) -> None:
         """Have a run that still waits say what it waits for."""
-        reason = self.missing(run)
+        reason = self._reason(run)
         if run.step.reason != reason:
             self._handle(run.id, [StillWaiting(reason)])
 
-    def missing(self, run: Run) -> StepReason:
-        """What a waiting run waits for: a free slot, or a board that fits at all."""
-        if any(board.fits(run.languages, run.labels) for board in self._boards.available()):
-            return NO_SLOT
-        wanted = ", ".join(sorted(run.languages))
-        labels = f" and the labels {', '.join(sorted(run.labels))}" if run.labels else ""
-        return StepReason("no-board", f"No connected and enabled board has what it needs: {wanted}{labels}")
+    def before(self, run: Run) -> StepReason:
+        """What a run says before anybody has tried to get it a slot: that no board fits, or that it waits its turn."""
+        reason = self._reason(run)
+        return NO_SLOT if reason.code == NO_SLOT.code else reason
+
+    def _reason(self, run: Run) -> StepReason:
+        return waiting_reason(self._boards.all(), run.languages, run.labels)
 
     def _lease_to_next(self, board: Board) -> str | None:
         """Lease a slot of `board` to the next waiting run that fits; None if there is no such run or slot."""

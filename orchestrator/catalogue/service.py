@@ -22,6 +22,7 @@ from orchestrator.values import object_id
 from workties.manifest import Recovery
 from workties.messages import Access, Limits, encode
 from workties.package import PackageInfo
+from workties.policy import Policy, policy_document
 
 WORKTY: Entity = {
     "_id": Kind.ID,
@@ -195,6 +196,7 @@ def package_document(info: PackageInfo) -> dict[str, Any]:
         # A package of v1 says nothing of what it needs, and always had the network.
         "access": encode(manifest.access if manifest else Access(network=True)),
         "recovery": asdict(manifest.recovery if manifest else Recovery()),
+        "policy": policy_document(manifest.policy if manifest else Policy()),
         "states": list(manifest.states) if manifest else [],
         "properties": [declaration(found) for found in manifest.properties] if manifest else [],
     }

@@ -19,6 +19,7 @@ from orchestrator.catalogue.declared import declarations
 from orchestrator.catalogue.packages import KEPT, PackageStore
 from orchestrator.errors import ValidationFailed
 from orchestrator.selection import Entity, Kind, Record, Selection, View
+from workties.policy import OF_INSTANCES, policy_document, policy_of, policy_view
 
 #: Versions that a workty keeps. Beyond it, old ones that no instance uses make room.
 MAX_VERSIONS = 100
@@ -33,6 +34,7 @@ VERSION: Entity = {
     "sha256": Kind.TEXT,
     "properties": Kind.OTHER,
     "states": Kind.OTHER,
+    "policy": Kind.OTHER,
 }
 _NAME = {"worktyId": True, "version": True}
 _NEWEST_FIRST = (("created", -1), ("_id", -1))
@@ -81,14 +83,17 @@ class VersionStore:
             self._packages.release([replaced], now)
 
     def find(self, workty_id: ObjectId, selection: Selection, view: View) -> list[Record]:
-        """Versions, newest first unless the selection says otherwise, with their declared properties."""
+        """Versions, newest first unless the selection says otherwise, with their declared properties and policies."""
         found = self._versions.find(
             selection.mongo_filter({"worktyId": workty_id}),
             sort=selection.mongo_sort(_NEWEST_FIRST),
             skip=selection.skip,
             limit=selection.limit,
         )
-        return [view.pick({**document, "properties": declarations(document)}, VERSION) for document in found]
+        return [
+            view.pick({**document, "properties": declarations(document), "policy": _policy(document)}, VERSION)
+            for document in found
+        ]
 
     def held(self, workty: Document, version: str) -> Document:
         """The stored package that an instance of this version runs; "" is the workty's code. Empty if there is none."""
@@ -144,6 +149,12 @@ def keep_versions(db: Database[dict[str, Any]]) -> None:
             with suppress(DuplicateKeyError):
                 found = {"worktyId": workty["_id"], "created": workty["created"], **workty["package"]}
                 db["workty_versions"].insert_one(found)
+
+
+def _policy(package: Document) -> Record:
+    """What a stored package says of failures, defaults included."""
+    whole = policy_document(policy_of(package.get("policy") or {}))
+    return policy_view({name: value for name, value in whole.items() if name not in OF_INSTANCES})
 
 
 def _taken(workty: Document, package: Document) -> str:

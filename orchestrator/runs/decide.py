@@ -1,9 +1,9 @@
 """`decide(run, event, now)`: what an event makes of a run. Pure: no I/O, no clock, no randomness.
 
-The rules are those of the live API contract, sections 5, 7 and 8; what becomes of attempts that were cut short is
-decided in `recovery`. Whatever cannot change the run (an event of an old
-attempt, a sequence already seen, a command without effect) gives back the same run, perhaps with an effect that tells
-a board to forget.
+The rules are those of the live API contract, sections 5, 7 and 8; what follows from the end of a step is decided in
+`course`, what becomes of attempts that were cut short in `recovery`. Whatever cannot change the run (an event of an old
+attempt, a sequence already seen, a command without effect, a timer that is not due) gives back the same run, perhaps
+with an effect that tells a board to forget.
 """
 
 from __future__ import annotations
@@ -13,15 +13,13 @@ from datetime import datetime
 from typing import Any
 
 from orchestrator.errors import StateForbids
-from orchestrator.runs import recovery
+from orchestrator.runs import catching_up, course, recovery
+from orchestrator.runs.catching_up import Further
 from orchestrator.runs.recovery import Then
+from orchestrator.runs.sightings import AnswerOverdue, AttemptListed, AttemptMissing, BoardBack, BoardLeft, BoardLost
 from orchestrator.runs.turn import Turn
 from orchestrator.runs.vocabulary import (
-    AnswerOverdue,
-    AttemptMissing,
-    BoardBack,
-    BoardLeft,
-    BoardLost,
+    NO_SLOT,
     Decision,
     Dispatch,
     InstanceRenamed,
@@ -38,28 +36,34 @@ from orchestrator.runs.vocabulary import (
     StepReason,
     StillWaiting,
     StopWanted,
+    TimerDue,
     Wanted,
 )
 from workties import messages
 
 #: Names that a step had before and is still known by.
 MOST_FORMER = 16
+#: How often a board that is heard may leave an attempt unanswered before it counts as lost: perhaps taking it is what
+#: kills the board's agent each time.
+MOST_UNANSWERED = 6
 
 
-def begin(run: Run, renewed: Collection[str], now: datetime) -> Decision:
+def begin(run: Run, renewed: Collection[str], now: datetime, waits_for: StepReason = NO_SLOT) -> Decision:
     """The first decision about a new run.
 
     Args:
-        run: with every step `initial`.
+        run: with every step `initial`, and one of them that does not only clean up.
         renewed: ids of the instances that another run left in a final state; each is announced as `initial` again.
         now: the moment, UTC.
+        waits_for: what it says until it gets a slot.
     """
     turn = Turn(run, now)
+    turn.change_run(current=course.first_step(run) or 0)
     turn.effect(LinkWorkflow())
     for step in run.steps:
         if step.instance in renewed:
             turn.announce(step)
-    turn.queue("wait")
+    turn.queue("wait", waits_for)
     return turn.decision()
 
 
@@ -86,7 +90,8 @@ def _resume(turn: Turn, event: ResumeWanted) -> None:
         turn.want(Wanted.RUN)
     elif turn.run.state is RunState.PAUSED:
         turn.change_run(wanted=Wanted.RUN, ticket=event.ticket)
-        turn.queue("resume")
+        turn.change_step(progress=None)
+        turn.queue("resume", event.waits_for)
 
 
 def _pause(turn: Turn, _event: PauseWanted) -> None:
@@ -96,7 +101,7 @@ def _pause(turn: Turn, _event: PauseWanted) -> None:
         return
     if turn.step.active:
         turn.want(Wanted.PAUSE)
-        _instruct(turn, "pause", "")
+        turn.instruct("pause", "")
     else:
         turn.pause()
 
@@ -107,7 +112,7 @@ def _stop(turn: Turn, event: StopWanted) -> None:
     turn.change_step(reason=StepReason("stopped", event.reason))
     if turn.step.active:
         turn.want(Wanted.STOP)
-        _instruct(turn, "stop", event.reason)
+        turn.instruct("stop", event.reason)
     else:
         turn.end("stop")
 
@@ -137,6 +142,24 @@ def not_paused(state: str) -> StateForbids:
     return StateForbids(f"Nothing is paused that could go on: the run is {state}. Use run instead", code=9)
 
 
+# --- time
+
+
+def _timer(turn: Turn, _event: TimerDue) -> None:
+    run, step = turn.run, turn.step
+    if run.due is None or run.due > turn.now:
+        return
+    if run.deadline is None or run.deadline > turn.now:
+        turn.change_step(retry_at=None)
+        turn.queue(None)
+    elif step.active:
+        turn.change_step(reason=course.deadline_reason(run))
+        turn.want(Wanted.FAIL)
+        turn.instruct("stop", "The run's deadline has passed")
+    else:
+        course.overrun(turn)
+
+
 # --- slots and boards
 
 
@@ -147,7 +170,7 @@ def _granted(turn: Turn, event: SlotGranted) -> None:
         turn.effect(ReleaseSlot(event.board.id))
         return
     turn.change_run(board=event.board, queued=False, waiting_since=None)
-    turn.dispatch()
+    course.dispatch(turn)
 
 
 def _still_waiting(turn: Turn, event: StillWaiting) -> None:
@@ -155,15 +178,20 @@ def _still_waiting(turn: Turn, event: StillWaiting) -> None:
         turn.change_step(reason=event.reason)
 
 
-def _overdue(turn: Turn, _event: AnswerOverdue) -> None:
+def _overdue(turn: Turn, event: AnswerOverdue) -> None:
     board, step = turn.run.board, turn.step
     if board is None or not step.active:
         return
     if step.accepted is None and turn.run.wanted is Wanted.RUN:
-        turn.change_step(dispatched=turn.now)
+        unanswered = step.unanswered + event.heard
+        if unanswered >= MOST_UNANSWERED:
+            why = f"Board '{board.name}' is there, and did not answer the step, which was sent to it {unanswered} times"
+            recovery.lost(turn, StepReason("board-lost", why), Then.ANYWHERE)
+            return
+        turn.change_step(dispatched=turn.now, unanswered=unanswered)
         turn.effect(Dispatch(board.id, step.instance, step.attempt))
     elif turn.run.wanted is not Wanted.RUN:
-        _instruct(turn, "stop" if turn.run.wanted is Wanted.STOP else "pause", "asked again")
+        turn.instruct("pause" if turn.run.wanted is Wanted.PAUSE else "stop", "asked again")
 
 
 # --- what a board says about an attempt
@@ -173,6 +201,11 @@ def _from_board(rule: Callable[[Turn, Any], None]) -> Callable[[Turn, Any], None
     """Let `rule` see only events of the current attempt that are new; tell the board to forget older attempts."""
 
     def fenced(turn: Turn, event: messages.StepEvent) -> None:
+        further = catching_up.further(turn.run, event.board, event.instance, event.attempt)
+        if further is Further.STEP:
+            return
+        if further is Further.ATTEMPT:
+            catching_up.take_over(turn, event.attempt)
         step = next((s for s in turn.run.steps if s.instance == event.instance), None)
         board = turn.run.board.id if turn.run.board is not None else None
         current = step is turn.step and step.active and step.attempt == event.attempt and event.board == board
@@ -210,25 +243,22 @@ def _log(_turn: Turn, _event: messages.Log) -> None:
 
 def _completed(turn: Turn, event: messages.Completed) -> None:
     turn.begun()
-    turn.complete(event.output)
+    course.completed(turn, event.output)
 
 
 def _failed(turn: Turn, event: messages.Failed) -> None:
-    turn.fail(StepReason(event.reason.code, event.reason.message, event.return_code, event.last_output))
+    reason = StepReason(event.reason.code, event.reason.message, event.return_code, event.last_output)
+    course.failed(turn, reason)
 
 
 def _refused(turn: Turn, event: messages.Refused) -> None:
     reason = StepReason(event.reason.code, f"Board '{turn.board_name}' refused the step: {event.reason.message}")
     if event.reason.code in {"bad-package", "bad-message"}:
-        turn.fail(reason)
+        course.failed(turn, reason)
+    elif event.reason.code == "old-attempt" and turn.step.attempt < catching_up.MOST_FURTHER:
+        recovery.outdated(turn, reason)
     else:
         recovery.lost(turn, reason, Then.ANYWHERE)
-
-
-def _instruct(turn: Turn, command: str, reason: str) -> None:
-    if turn.run.board is not None:
-        turn.change_step(asked=turn.now)
-        turn.effect(Instruct(turn.run.board.id, turn.step.instance, turn.step.attempt, command, reason))
 
 
 _RULES: dict[type, Callable[[Turn, Any], None]] = {
@@ -238,11 +268,13 @@ _RULES: dict[type, Callable[[Turn, Any], None]] = {
     PropertiesChanged: _properties,
     InstanceRenamed: _renamed,
     SlotGranted: _granted,
+    TimerDue: _timer,
     StillWaiting: _still_waiting,
     BoardLost: recovery.board_lost,
     BoardLeft: recovery.board_left,
     BoardBack: recovery.board_back,
     AttemptMissing: recovery.missing,
+    AttemptListed: catching_up.listed,
     AnswerOverdue: _overdue,
     messages.Accepted: _from_board(_accepted),
     messages.Refused: _from_board(_refused),

@@ -36,6 +36,7 @@ from orchestrator.runs.vocabulary import (
 )
 from workties.manifest import DeclaredProperty, Recovery
 from workties.messages import Access, Checkpoint, Limits, Program, Property, encode
+from workties.policy import policy_document, policy_of
 
 Document = dict[str, Any]
 
@@ -91,6 +92,7 @@ def step_document(step: Step) -> Document:
         "limits": encode(step.limits),
         "access": encode(step.access),
         "recovery": asdict(step.recovery),
+        "policy": policy_document(step.policy),
         "labels": list(step.labels),
         "declared": [asdict(found) | {"default": json.dumps(found.default)} for found in step.declared],
         "properties": [{"id": p.id, "name": p.name, "value": json.dumps(p.value)} for p in step.properties],
@@ -102,6 +104,10 @@ def step_document(step: Step) -> Document:
         "dispatched": step.dispatched,
         "accepted": step.accepted,
         "asked": step.asked,
+        "failures": step.failures,
+        "retryAt": step.retry_at,
+        "unanswered": step.unanswered,
+        "stops": step.stops,
         "checkpoint": None if point is None else {"state": point.state, "memory": json.dumps(point.memory)},
         "checkpointed": step.checkpointed,
         "worktyState": step.workty_state,
@@ -126,12 +132,17 @@ def step_from(document: Mapping[str, Any]) -> Step:
         limits=Limits(**document["limits"]),
         access=Access(**document.get("access", {})),
         recovery=Recovery(**document.get("recovery", {})),
+        policy=policy_of(document.get("policy", {})),
+        failures=document.get("failures", 0),
+        retry_at=document.get("retryAt"),
         labels=tuple(document["labels"]),
         declared=declared_from(document.get("declared") or ()),
         properties=tuple(Property(p["id"], p["name"], json.loads(p["value"])) for p in document["properties"]),
         former=tuple(document.get("former") or ()),
         checkpointed=document.get("checkpointed"),
         workty_state=document.get("worktyState"),
+        unanswered=document.get("unanswered", 0),
+        stops=document.get("stops", 0),
         state=StepState(document["state"]),
         board=_board_from(document.get("board")),
         checkpoint=None if point is None else Checkpoint(point["state"], json.loads(point["memory"])),
@@ -159,12 +170,17 @@ def head_document(run: Run) -> Document:
         "wanted": run.wanted.value,
         "seq": run.seq,
         "current": run.current,
+        "failed": run.failed,
+        "due": run.due,
+        "timed": run.due is not None,
         "board": _board_document(run.board),
         "need": {"languages": sorted(run.languages), "labels": sorted(run.labels)},
         "queued": run.queued,
         "ticket": run.ticket,
         "waitingSince": run.waiting_since,
         "losses": run.losses,
+        "deadline": run.deadline,
+        "trace": run.trace,
         "created": run.created,
         "started": run.started,
         "finished": run.finished,
@@ -190,10 +206,13 @@ def run_from(document: Mapping[str, Any]) -> Run:
         workflow_desc=document["workflow"]["desc"],
         account=str(document["accountId"]),
         steps=tuple(step_from(step) for step in document["steps"]),
+        failed=document.get("failed"),
         state=RunState(document["state"]),
         wanted=Wanted(document["wanted"]),
         board=_board_from(document["board"]),
         waiting_since=document["waitingSince"],
+        deadline=document.get("deadline"),
+        trace=document.get("trace"),
     )
 
 

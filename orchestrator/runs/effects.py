@@ -18,6 +18,7 @@ from pymongo.database import Database
 from orchestrator.live import Audience, ProgressMade, StepChange
 from orchestrator.runs.documents import moment_text
 from orchestrator.runs.references import assigned_properties
+from orchestrator.runs.store import RunStore
 from orchestrator.runs.vocabulary import (
     Announce,
     Dispatch,
@@ -31,9 +32,12 @@ from orchestrator.runs.vocabulary import (
     StepProgress,
     StoredPackage,
     TellState,
+    Wanted,
 )
 from workties import messages
 from workties.errors import BadProperties
+from workties.process_log import about
+from workties.tracing import NO_TRACING, Tracing
 
 log = logging.getLogger(__name__)
 
@@ -71,24 +75,31 @@ class Effects:
     """Carries effects out over the given edges.
 
     Args:
+        database: where workflows are told which run is their latest.
+        runs: the other runs of the workflow.
         boards: the way down to boards.
         slots: the slots of all boards.
         audience: live clients.
         links: makes a signed, short-lived link for a stored package.
         clock: the moment, UTC.
+        tracing: records what is sent to boards.
     """
 
     def __init__(
         self,
         *,
         database: Database[dict[str, Any]],
+        runs: RunStore,
         boards: Boards,
         slots: Slots,
         audience: Audience,
         links: Links,
         clock: Callable[[], datetime],
+        tracing: Tracing = NO_TRACING,
     ) -> None:
+        self._tracing = tracing
         self._workflows = database["workflows"]
+        self._runs = runs
         self._boards = boards
         self._slots = slots
         self._audience = audience
@@ -99,9 +110,11 @@ class Effects:
         """Carry out one effect of `run`. Raises `Unavailable` when broker or database are away."""
         match effect:
             case Dispatch():
-                self._dispatch(run, effect)
+                ids = {"board": effect.board, "step": effect.instance, "attempt": effect.attempt}
+                with about(**ids), self._tracing.span("dispatch", run.trace, run=run.id, **ids):
+                    self._dispatch(run, effect)
             case Instruct():
-                self.instruct(run.id, effect)
+                self._order(run, effect)
             case Announce() | TellState():
                 self._tell(run, effect)
             case ReleaseSlot(board):
@@ -136,6 +149,12 @@ class Effects:
         """Tell live clients about progress."""
         self._audience.progressed(progress_made(run, progress))
 
+    def _order(self, run: Run, effect: Instruct) -> None:
+        # A pause that nobody wants any more would still end the attempt at its next checkpoint.
+        if effect.command != "pause" or run.wanted is Wanted.PAUSE:
+            with about(board=effect.board, step=effect.instance, attempt=effect.attempt):
+                self.instruct(run.id, effect)
+
     def _tell(self, run: Run, told: Announce | TellState) -> None:
         if isinstance(told, Announce):
             self._audience.step_changed(step_change(run, told))
@@ -155,7 +174,7 @@ class Effects:
         try:
             properties = assigned_properties(run)
         except BadProperties as error:  # nobody decides to send such a step
-            log.error("run %s: step %s is not sent: %s", run.id, step.instance, error)
+            log.error("The step is not sent: %s", error)
             return
         self._boards.assign(
             messages.Assignment(
@@ -173,14 +192,19 @@ class Effects:
                 checkpoint=step.checkpoint if step.recovery.resumable else None,
                 limits=step.limits,
                 access=step.access,
+                trace=self._tracing.here() or run.trace,
             )
         )
 
     def _link(self, run: Run) -> None:
-        older = {"$or": [{"runNumber": {"$lt": run.number}}, {"runNumber": {"$exists": False}}]}
-        self._workflows.update_one(
-            {"_id": ObjectId(run.workflow), **older}, {"$set": {"runId": ObjectId(run.id), "runNumber": run.number}}
-        )
+        key = {"_id": ObjectId(run.workflow)}
+        # The same number as well: a backup that was not made at one moment may lack the run that had it.
+        older = {"$or": [{"runNumber": {"$lte": run.number}}, {"runNumber": {"$exists": False}}]}
+        latest = {"runId": ObjectId(run.id), "runNumber": run.number}
+        linked = self._workflows.update_one(key | older, {"$set": latest}).matched_count > 0
+        self._runs.followed(run.workflow, run.number)
+        if not linked and self._workflows.find_one(key, {"_id": True}) is None:  # removed while the run began
+            self._runs.workflow_gone(run.workflow)
 
 
 def progress_made(run: Run, progress: StepProgress) -> ProgressMade:

@@ -11,6 +11,7 @@ from orchestrator.live import Audience
 from orchestrator.runs.logs import RunLogs
 from orchestrator.runs.store import Origin, RunStore
 from workties.messages import Log
+from workties.process_log import about
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,8 @@ class LogKeeper:
                 self._audience.logged(message)
         except Unavailable as error:
             # Followers notice by the number of the next message what they have missed, and read it.
-            log.warning("run %s: lines are stored, but not told: %s", origin.id, error)
+            with about(run=str(origin.id)):
+                log.warning("Lines are stored, but not told: %s", error)
 
 
 def refusal(origin: Origin | None, message: Log) -> str | None:

@@ -82,6 +82,7 @@ def step_life_cycle() -> LifeCycle:
             ("complete", "running", "completed"),
             ("fail", "running", "failed"),
             ("lose", "running", "waiting"),
+            ("retry", "running", "waiting"),
             ("pause", ["waiting", "running"], "paused"),
             ("resume", "paused", "waiting"),
             ("stop", ["waiting", "running", "paused"], "stopped"),

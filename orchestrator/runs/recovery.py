@@ -7,23 +7,18 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
+from orchestrator.runs import course
+from orchestrator.runs.failing import goes_on
+from orchestrator.runs.sightings import AttemptMissing, BoardBack, BoardLeft, BoardLost
 from orchestrator.runs.turn import Turn
-from orchestrator.runs.vocabulary import (
-    AttemptMissing,
-    BoardBack,
-    BoardLeft,
-    BoardLost,
-    NoteLeaving,
-    Run,
-    Step,
-    StepReason,
-    StepState,
-    Wanted,
-)
+from orchestrator.runs.vocabulary import NoteLeaving, Run, Step, StepReason, StepState, Wanted
 from workties import messages
 
 #: The loss of a board or a restart under a step that makes a run fail (live API contract, section 5: the third).
 MOST_LOSSES = 3
+#: An agent that stops by itself costs nothing. But where it does so within so many seconds after it took a step, the
+#: step may have stopped it, e.g. rebooted its board: so often, and the step is tried no more.
+SOON, MOST_STOPS = 60.0, 10
 
 
 class Then(Enum):
@@ -64,13 +59,21 @@ def board_back(turn: Turn, event: BoardBack) -> None:
     """A board that was away is heard again: a step that waits for it goes on there."""
     board = turn.run.board
     if board is not None and board.id == event.board and turn.run.awaits_board:
-        turn.dispatch()
+        course.dispatch(turn)
 
 
 def missing(turn: Turn, event: AttemptMissing) -> None:
-    """A board no longer knows an attempt."""
+    """A board does not list an attempt: ask what became of it, and give it up if the answer says nothing new.
+
+    A database that was restored from a backup may have forgotten that it ended. Who is told to stop what has ended says
+    again how it ended.
+    """
     step = turn.step
-    if step.active and step.instance == event.instance and step.attempt == event.attempt:
+    if not step.active or step.instance != event.instance or step.attempt != event.attempt:
+        return
+    if step.asked is None and turn.run.wanted is Wanted.RUN:
+        turn.instruct("stop", "no heartbeat lists it")
+    else:
         lost(turn, StepReason("board-lost", f"Board '{turn.board_name}' no longer knows the attempt"), Then.HERE)
 
 
@@ -81,17 +84,30 @@ def interrupted(turn: Turn, event: messages.Interrupted) -> None:
     reason = StepReason(event.reason.code, f"Board '{turn.board_name}' cut it short: {event.reason.message}")
     if event.reason.code == "agent-stop":
         turn.effect(NoteLeaving(event.board))
-        waits = turn.step.started is not None and turn.step.recovery.offline_grace > 0
-        _cut_short(turn, reason, Then.WHEN_BACK if waits else Then.ANYWHERE)
-    elif event.reason.code != "paused" or turn.run.wanted is Wanted.STOP:
+        _agent_stopped(turn, reason)
+    elif turn.run.wanted.ends and event.reason.code in {"stopped", "paused"}:
+        _cut_short(turn, reason, Then.HERE)
+    elif event.reason.code != "paused":
         lost(turn, reason, Then.HERE)
     elif turn.run.wanted is Wanted.PAUSE:
         turn.pause()
     else:  # the pause was withdrawn after the board had been told
         turn.change_step(dispatched=None, accepted=None, asked=None)
         turn.move("pause", reason=None)
-        turn.move("resume", reason=None)
-        turn.dispatch()
+        turn.move("resume", reason=None, progress=None)
+        course.dispatch(turn)
+
+
+def _agent_stopped(turn: Turn, reason: StepReason) -> None:
+    step = turn.step
+    soon = step.accepted is not None and (turn.now - step.accepted).total_seconds() < SOON
+    turn.change_step(stops=step.stops + soon)
+    if turn.step.stops >= MOST_STOPS and turn.run.wanted is Wanted.RUN:
+        why = f"{MOST_STOPS} times an agent stopped soon after it took the step; perhaps the step stops it"
+        course.failed(turn, StepReason("board-lost", f"{why}. Last: {reason.message}"), here=False)
+    else:
+        waits = step.started is not None and step.recovery.offline_grace > 0
+        _cut_short(turn, reason, Then.WHEN_BACK if waits else Then.ANYWHERE)
 
 
 def lost(turn: Turn, reason: StepReason, then: Then) -> None:
@@ -99,9 +115,20 @@ def lost(turn: Turn, reason: StepReason, then: Then) -> None:
     turn.change_run(losses=turn.run.losses + 1)
     if turn.run.losses >= MOST_LOSSES and turn.run.wanted is Wanted.RUN:
         why = f"{MOST_LOSSES} attempts in this run were lost with their boards. Last: {reason.message}"
-        turn.fail(StepReason("board-lost", why))
+        course.failed(turn, StepReason("board-lost", why), here=then is Then.HERE)
+        if not turn.run.state.final:  # its policy has it go on, so that as many may be lost again
+            turn.change_run(losses=0)
     else:
         _cut_short(turn, reason, then)
+
+
+def outdated(turn: Turn, reason: StepReason) -> None:
+    """A board knows the current attempt, or later ones, as given up: the next one gets a number that is new there.
+
+    Its numbers are further than those of a database that was restored. Doubling passes them soon. No loss: nothing ran.
+    """
+    turn.change_step(attempt=2 * turn.step.attempt - 1)
+    _cut_short(turn, reason, Then.HERE)
 
 
 def _cut_short(turn: Turn, reason: StepReason, then: Then) -> None:
@@ -111,8 +138,11 @@ def _cut_short(turn: Turn, reason: StepReason, then: Then) -> None:
     turn.change_step(dispatched=None, accepted=None, asked=None)
     if turn.run.wanted is Wanted.STOP:
         turn.end("stop")
-    elif begun and not _goes_on(turn.step) and turn.step.recovery.on_interrupt == "fail":
-        turn.fail(StepReason("interrupted", f"{reason.message}. {_why_not_again(turn.step)}"))
+    elif turn.run.wanted is Wanted.FAIL:
+        course.overrun(turn)
+    elif begun and not goes_on(turn.step) and turn.step.recovery.on_interrupt == "fail":
+        why = StepReason("interrupted", f"{reason.message}. {_why_not_again(turn.step)}")
+        course.failed(turn, why, here=then is Then.HERE)
     else:
         how = _how(turn.step, then, begun=begun)
         _try_again(turn, StepReason(reason.code, f"{reason.message}. {how}"), then, begun=begun)
@@ -121,9 +151,7 @@ def _cut_short(turn: Turn, reason: StepReason, then: Then) -> None:
 def _try_again(turn: Turn, reason: StepReason, then: Then, *, begun: bool) -> None:
     if then is Then.ANYWHERE:
         turn.give_back_slot()
-    if begun and not _goes_on(turn.step):
-        turn.change_step(checkpoint=None, checkpointed=None, workty_state=None)
-    turn.change_step(attempt=turn.step.attempt + 1, seq=0, board=None)
+    turn.end_attempt(anew=begun and not goes_on(turn.step))
     if turn.step.state is StepState.RUNNING:
         turn.move("lose", reason=reason, progress=None)
     else:
@@ -131,25 +159,24 @@ def _try_again(turn: Turn, reason: StepReason, then: Then, *, begun: bool) -> No
     if turn.run.wanted is Wanted.PAUSE:
         turn.pause()
     elif then is Then.HERE:
-        turn.dispatch()
+        course.dispatch(turn)
     elif then is Then.ANYWHERE:
         turn.queue(None)
 
 
 def _keeps_board(step: Step, silent: float) -> bool:
-    """Whether a step that has begun rather waits for its board. One that has not loses nothing elsewhere."""
-    return (step.started is not None or step.accepted is not None) and silent < step.recovery.offline_grace
+    """Whether a step rather waits for its board, which has its present attempt, or had it and said that it comes back.
 
-
-def _goes_on(step: Step) -> bool:
-    """Whether there is a checkpoint from which the next attempt can go on."""
-    return step.recovery.resumable and step.checkpoint is not None
+    One that was sent there and not accepted loses nothing elsewhere.
+    """
+    there = step.accepted is not None if step.active else step.started is not None
+    return there and silent < step.recovery.offline_grace
 
 
 def _how(step: Step, then: Then, *, begun: bool) -> str:
     if not begun:
         return "The step, which had not begun, is sent again"
-    how = "The step goes on from its last checkpoint" if _goes_on(step) else "The step starts again"
+    how = "The step goes on from its last checkpoint" if goes_on(step) else "The step starts again"
     grace = f" when the board is back, or elsewhere after {step.recovery.offline_grace:g} s"
     return how + (grace if then is Then.WHEN_BACK else "")
 

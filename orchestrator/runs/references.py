@@ -113,7 +113,9 @@ class _Resolver:
             raise _Unresolved(f"{shown} is no reference. Write ${{{{ steps.NAME.output.KEY }}}}")
         try:
             step = self._step(names[0])
-            found = _inside(step.output or {}, names[1:], f"the output of step '{_shortened(names[0])}'")
+            if step.output is None:
+                raise _Unresolved(f"step '{_shortened(names[0])}' has no output: it is {step.state.value}")
+            found = _inside(step.output, names[1:], f"the output of step '{_shortened(names[0])}'")
         except _Unresolved as error:
             raise _Unresolved(f"{shown}: {error}") from error
         self._take_room(found)

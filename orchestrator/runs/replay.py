@@ -36,7 +36,7 @@ class Replays:
         found = self._store.told(ObjectId(run_id)) if ObjectId.is_valid(run_id) else None
         if found is None:
             return None
-        run, history = found
+        run, history = found.run, found.history
         oldest = history[0]["seq"] if history else run.seq + 1
         if since is None or not oldest - 1 <= since <= run.seq:
             return Replay(run.seq, None)

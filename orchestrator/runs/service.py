@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
@@ -26,10 +26,12 @@ from orchestrator.runs.vocabulary import (
     Run,
     RunEvent,
     RunState,
+    StepReason,
     StepState,
     StopWanted,
 )
 from workties.messages import Property
+from workties.tracing import NO_TRACING, Tracing
 
 
 class RunService:
@@ -41,6 +43,8 @@ class RunService:
         engine: applies commands.
         snapshots: reads the steps of a workflow.
         clock: the moment, UTC.
+        waits_for: what a run says until it gets a slot.
+        tracing: knows the trace that a new run becomes part of.
     """
 
     def __init__(
@@ -50,11 +54,16 @@ class RunService:
         engine: Engine,
         snapshots: Snapshots,
         clock: Callable[[], datetime],
+        *,
+        waits_for: Callable[[Run], StepReason],
+        tracing: Tracing = NO_TRACING,
     ) -> None:
+        self._tracing = tracing
         self._workflows = database["workflows"]
         self._store = store
         self._engine = engine
         self._snapshots = snapshots
+        self._waits_for = waits_for
         self._clock = clock
 
     def start(self, workflow_id: ObjectId) -> None:
@@ -62,7 +71,7 @@ class RunService:
 
         Raises:
             NotFound: there is no such workflow.
-            WorkflowEmpty: it has no instances.
+            WorkflowEmpty: it has no instances, or none that does more than clean up.
             StateForbids: its run is being stopped.
         """
         for _ in range(TRIES):
@@ -117,8 +126,7 @@ class RunService:
         latest = self._store.latest(str(workflow_id))
         if latest is None or latest.run.state.final:
             return False
-        waiting = {step.instance for step in latest.run.steps if step.state is not StepState.COMPLETED}
-        return str(instance_id) in waiting
+        return str(instance_id) in {step.instance for step in latest.run.steps if not step.state.final}
 
     def properties_changed(
         self, workflow_id: ObjectId, instance_id: ObjectId, properties: Sequence[Mapping[str, Any]]
@@ -135,6 +143,10 @@ class RunService:
         """Let live messages about the runs of a workflow carry its new name."""
         self._store.rename(str(workflow_id), name, desc)
 
+    def workflow_gone(self, workflow_id: ObjectId) -> None:
+        """Let the runs of a workflow that is being removed go in time, the latest one too."""
+        self._store.workflow_gone(str(workflow_id))
+
     def instance_renamed(self, workflow_id: ObjectId, instance_id: ObjectId, name: str, desc: str) -> None:
         """Let live messages about an instance in a run that has not ended carry its new name and description."""
         self._command(workflow_id, InstanceRenamed(str(instance_id), name, desc))
@@ -145,8 +157,9 @@ class RunService:
             self._engine.handle(latest.run.id, [event])
 
     def _resume(self, run: Run) -> ResumeWanted:
-        paused = run.state is RunState.PAUSED
-        return ResumeWanted(self._store.ticket(run.account) if paused else run.ticket)
+        if run.state is not RunState.PAUSED:
+            return ResumeWanted(run.ticket)
+        return ResumeWanted(self._store.ticket(run.account), waits_for=self._waits_for(run))
 
     def _begin(self, workflow_id: ObjectId, before: Stored | None) -> Run | None:
         """Begin the next run; None if somebody else began it."""
@@ -154,9 +167,10 @@ class RunService:
         if workflow is None:
             raise NotFound("workflow")
         steps = self._snapshots.steps(workflow["worktiesInstancesIds"])
-        if not steps:
-            raise WorkflowEmpty(workflow["name"], str(workflow_id))
+        if all(step.policy.cleanup for step in steps):
+            raise WorkflowEmpty(workflow["name"], str(workflow_id), cleans_up=bool(steps))
         old = before.run.steps if before is not None else ()
+        created, seconds = self._clock(), workflow.get("deadline")
         run = Run(
             id=str(ObjectId()),
             workflow=str(workflow_id),
@@ -165,7 +179,10 @@ class RunService:
             account=str(workflow["accountId"]),
             number=1 if before is None else before.run.number + 1,
             steps=steps,
-            created=self._clock(),
+            created=created,
+            deadline=None if seconds is None else created + timedelta(seconds=seconds),
             ticket=self._store.ticket(str(workflow["accountId"])),
+            trace=self._tracing.here(),
         )
-        return self._engine.start(run, frozenset(step.instance for step in old if step.state is not StepState.INITIAL))
+        renewed = frozenset(step.instance for step in old if step.state is not StepState.INITIAL)
+        return self._engine.start(run, renewed, self._waits_for(run))

@@ -7,6 +7,7 @@ nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from bson import ObjectId
@@ -15,8 +16,9 @@ from pymongo.database import Database
 from orchestrator.runs.documents import declared_from
 from orchestrator.runs.vocabulary import Step, StoredPackage
 from workties.manifest import parse_recovery
-from workties.messages import Program, Property
+from workties.messages import Limits, Program, Property
 from workties.parsing import parse_access, parse_limits
+from workties.policy import Policy, policy_of
 
 Document = Mapping[str, Any]
 
@@ -82,6 +84,7 @@ def _step(
         # Of a version that is gone there is no code, and never other code instead.
         package = versions.get((workty["_id"], version), {})
     language = package.get("language") or languages.get(workty["languageTypeId"], "nodejs")
+    policy = policy_of(package.get("policy") or {}, instance.get("policy") or {})
     return Step(
         instance=str(instance["_id"]),
         name=instance.get("name", ""),
@@ -94,10 +97,18 @@ def _step(
             entry=package.get("entry") or workty["entryPointModuleFileName"],
         ),
         package=StoredPackage(package["sha256"], package["size"]) if package else None,
-        limits=parse_limits(package.get("limits") or {}),
+        limits=_limits(package, policy),
         access=parse_access(package.get("access") or {}),
         recovery=parse_recovery(package.get("recovery") or {}),
+        policy=policy,
         labels=tuple(package.get("labels") or ()),
         declared=declared_from(package.get("properties") or ()),
         properties=tuple(property_from(properties[i]) for i in instance["propertiesIds"] if i in properties),
     )
+
+
+def _limits(package: Document, policy: Policy) -> Limits:
+    """What the package says, with the times that the instance has of its own."""
+    limits = parse_limits(package.get("limits") or {})
+    wall = limits.wall if policy.timeout is None else policy.timeout
+    return replace(limits, wall=wall, grace=limits.grace if policy.grace is None else policy.grace)

@@ -3,9 +3,10 @@
 The only module of the engine that knows the collection `runs`. A document is written only by compare-and-set on its
 `version`. Its outbox is emptied by one process at a time, the *drainer*: whoever writes while nobody drains becomes it,
 and who writes while somebody drains leaves the effects to that one. So effects are carried out in the order of the
-decisions; a drainer that dies is followed by another one after `DRAIN_SECONDS`. Whether a run has not ended (`active`)
-and whether it has a slot (`held`) is stored for indexes that hold no history; `boards` are all that ever had
-an attempt.
+decisions; a drainer that dies is followed by another one after `DRAIN_SECONDS`. Whether a run has not ended (`active`),
+has a slot (`held`), or waits for a moment (`timed`, `due`) is stored for indexes that hold no history; `boards` are all
+that ever had an attempt. `past` says that it is not the latest run of a workflow (see `retention`), and is no
+part of a decision.
 """
 
 from __future__ import annotations
@@ -23,14 +24,18 @@ from pymongo.errors import DuplicateKeyError
 from orchestrator.runs.documents import changes, effect_document, effect_from, history_entry, run_document, run_from
 from orchestrator.runs.vocabulary import Announce, Decision, Effect, Run, StepState
 from orchestrator.values import is_id
+from workties.messages import encode
 
 #: How long (seconds) a drainer may take before another process may carry out what is left.
 DRAIN_SECONDS = 5.0
 #: How many of a run's last changes of state are kept with it, for clients that missed some of them.
 KEPT_CHANGES = 500
 
-#: The engine decides without the history.
-_DECIDED = {"history": 0}
+#: How many notes of what no change of state told are kept with a run, for the story of the run.
+KEPT_NOTES = 100
+
+#: The engine decides without history and notes.
+_DECIDED = {"history": 0, "notes": 0}
 
 INDEXES: Mapping[str, Sequence[IndexModel]] = {
     "runs": [
@@ -42,6 +47,7 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
         ),
         IndexModel([("drainUntil", ASCENDING)], partialFilterExpression={"draining": True}, name="outbox"),
         IndexModel([("board.id", ASCENDING)], partialFilterExpression={"held": True}, name="board"),
+        IndexModel([("due", ASCENDING)], partialFilterExpression={"timed": True}, name="timers"),
         IndexModel([("active", ASCENDING)], partialFilterExpression={"active": True}, name="active"),
         IndexModel([("finished", ASCENDING)], name="by_finish"),
         IndexModel([("created", DESCENDING), ("_id", DESCENDING)], name="by_creation"),
@@ -77,6 +83,15 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """A run with what is kept of its past, each in order: changes of state, and notes of what none of them told."""
+
+    run: Run
+    history: Sequence[Mapping[str, Any]]
+    notes: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
 class OriginStep:
     """A step as far as a board may speak of it: its last attempt, and the board that this went to."""
 
@@ -108,7 +123,7 @@ class RunStore:
         """Store a new run with its outbox; None if the workflow has a run of that number already."""
         document = run_document(decision.run) | _drain(drainer, now, decision.effects, 0)
         document["version"] = 1
-        document["held"], document["active"] = False, True
+        document["held"], document["active"], document["past"] = False, True, False
         document["boards"] = sorted(_boards(decision.run))
         document["outbox"] = _numbered(decision.effects, 0)
         document["history"] = _history(decision, now)
@@ -142,11 +157,13 @@ class RunStore:
         update: dict[str, Any] = {"$set": changed}
         if joined := _boards(decision.run) - _boards(stored.run):
             update["$addToSet"] = {"boards": {"$each": sorted(joined)}}
+        if (note := _note(stored.run, decision, now)) is not None:
+            update["$push"] = {"notes": {"$each": [note], "$slice": -KEPT_NOTES}}
         if decision.effects or stored.outbox:
             if mine:
                 changed |= _drain(token, now, decision.effects, stored.numbered)
             changed["numbered"] = stored.numbered + len(decision.effects)
-            update["$push"] = {"outbox": {"$each": _numbered(decision.effects, stored.numbered)}}
+            update.setdefault("$push", {})["outbox"] = {"$each": _numbered(decision.effects, stored.numbered)}
             if history := _history(decision, now):
                 update["$push"]["history"] = {"$each": history, "$slice": -KEPT_CHANGES}
         document = self._runs.find_one_and_update(
@@ -211,24 +228,39 @@ class RunStore:
         found = self._runs.find(key, _DECIDED)
         return [run_from(document) for document in found]
 
+    def due(self, now: datetime, limit: int = 500) -> list[str]:
+        """Ids of runs whose timers are due, those that are so for the longest time first."""
+        found = self._runs.find({"timed": True, "due": {"$lte": now}}, {"_id": 1}).sort("due", ASCENDING).limit(limit)
+        return [str(document["_id"]) for document in found]
+
     def steps(self, run_ids: Sequence[ObjectId]) -> Mapping[ObjectId, Run]:
         """These runs, in one query."""
         found = self._runs.find({"_id": {"$in": list(run_ids)}}, _DECIDED)
         return {document["_id"]: run_from(document) for document in found}
 
-    def told(self, run_id: ObjectId) -> tuple[Run, Sequence[Mapping[str, Any]]] | None:
-        """A run with its history, the last `KEPT_CHANGES` changes of state in order; None if there is no such run."""
+    def told(self, run_id: ObjectId) -> Told | None:
+        """A run with its last `KEPT_CHANGES` changes of state and `KEPT_NOTES` notes; None if there is no such run."""
         document = self._runs.find_one({"_id": run_id})
-        return None if document is None else (run_from(document), document.get("history", ()))
+        if document is None:
+            return None
+        return Told(run_from(document), document.get("history") or (), document.get("notes") or ())
 
     def origins(self, run_ids: Iterable[str]) -> Mapping[str, Origin]:
         """Of these runs those that exist, by their ids, in one query."""
         ids = [ObjectId(run_id) for run_id in run_ids if is_id(run_id)]
         return {str(document["_id"]): _origin(document) for document in self._runs.find({"_id": {"$in": ids}}, _ORIGIN)}
 
+    def existing(self, run_ids: Iterable[str]) -> frozenset[str]:
+        """Those of these runs that exist, in one query."""
+        ids = {ObjectId(run_id) for run_id in run_ids if is_id(run_id)}
+        return frozenset(
+            str(document["_id"]) for document in self._runs.find({"_id": {"$in": sorted(ids)}}, {"_id": 1})
+        )
+
     def active_with_workty(self, workty_id: str) -> list[str]:
         """Ids of the runs that have not ended and have still to run an instance of this workty."""
-        needing = {"program.id": workty_id, "state": {"$ne": StepState.COMPLETED.value}}
+        ended = [state.value for state in StepState if state.final]
+        needing = {"program.id": workty_id, "state": {"$nin": ended}}
         found = self._runs.find({"active": True, "steps": {"$elemMatch": needing}}, {"_id": 1})
         return [str(document["_id"]) for document in found]
 
@@ -236,6 +268,15 @@ class RunStore:
         """Tell the runs of a workflow its new name; not a decision, so it needs no compare-and-set."""
         workflow = {"name": name, "desc": desc}
         self._runs.update_many({"workflowId": ObjectId(workflow_id)}, {"$set": {"workflow": workflow}})
+
+    def followed(self, workflow_id: str, number: int) -> None:
+        """Note that the run of this number has begun, so that the one before it is past."""
+        key = {"workflowId": ObjectId(workflow_id), "number": number - 1}
+        self._runs.update_one(key, {"$set": {"past": True}})
+
+    def workflow_gone(self, workflow_id: str) -> None:
+        """Note that a workflow is gone, so that all of its runs are past."""
+        self._runs.update_many({"workflowId": ObjectId(workflow_id), "past": {"$ne": True}}, {"$set": {"past": True}})
 
     # --- the fair queue
 
@@ -262,6 +303,24 @@ def _history(decision: Decision, now: datetime) -> list[dict[str, Any]]:
     announced = [effect for effect in decision.effects if isinstance(effect, Announce)]
     places = {step.instance: index for index, step in enumerate(decision.run.steps)} if announced else {}
     return [history_entry(effect, places[effect.step["instance"]], now) for effect in announced]
+
+
+def _note(before: Run, decision: Decision, now: datetime) -> dict[str, Any] | None:
+    """What became of a waiting step without a change of state that told it, e.g. that it was sent; None for nothing."""
+    run, step = decision.run, decision.run.step
+    if step.state is not StepState.WAITING:
+        return None
+    told = [effect.step for effect in decision.effects if isinstance(effect, Announce)]
+    known = next((view for view in reversed(told) if view["instance"] == step.instance), None)
+    if known is None:
+        was = before.steps[run.current]
+        known = {"reason": None if was.reason is None else encode(was.reason), "attempt": was.attempt}
+    reason = None if step.reason is None else encode(step.reason)
+    if (reason, step.attempt) == (known["reason"], known["attempt"]):
+        return None
+    board = None if step.board is None else {"id": step.board.id, "name": step.board.name}
+    place = {"seq": run.seq, "at": now, "step": run.current}
+    return {**place, "attempt": step.attempt, "board": board, "reason": reason}
 
 
 def _boards(run: Run) -> frozenset[str]:

@@ -1,13 +1,12 @@
 """One decision in the making: a working copy of a run, the effects so far, and the moves that keep both consistent.
 
-`decide` says which moves an event makes; this module makes sure that each move is legal, that the state of the run
-follows from its steps, that every change of state is announced once and in order, and that a run which ends or pauses
-gives its slot back.
+`decide` and `course` say which moves an event makes; this module makes sure that each move is legal, that the state of
+the run follows from its steps, that every change of state is announced once and in order, and that a run which ends or
+pauses gives its slot back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -16,10 +15,12 @@ from orchestrator.runs.documents import board_of, step_view
 from orchestrator.runs.machine import IllegalTransition, run_life_cycle, step_life_cycle
 from orchestrator.runs.references import assigned_properties
 from orchestrator.runs.vocabulary import (
+    NO_SLOT,
     Announce,
     Decision,
     Dispatch,
     Effect,
+    Instruct,
     ReleaseSlot,
     Run,
     RunState,
@@ -39,15 +40,14 @@ MAX_REASON = 2000
 
 
 def derived_state(run: Run) -> RunState:
-    """The state of a run, as it follows from its current step and from what is wanted."""
-    step = run.step
-    if step.state in {StepState.COMPLETED, StepState.FAILED, StepState.STOPPED, StepState.PAUSED}:
-        return RunState(step.state.value)
-    if run.wanted is Wanted.STOP:
-        return RunState.STOPPING if step.active else RunState.STOPPED
+    """The state of a run that goes on, as it follows from its current step and from what is wanted."""
+    if run.step.state is StepState.PAUSED:
+        return RunState.PAUSED
+    if run.wanted.ends:
+        return RunState.STOPPING
     if run.wanted is Wanted.PAUSE:
         return RunState.PAUSING
-    return RunState.RUNNING if step.state is StepState.RUNNING else RunState.WAITING
+    return RunState.RUNNING if run.step.state is StepState.RUNNING else RunState.WAITING
 
 
 class Turn:
@@ -105,9 +105,13 @@ class Turn:
         """Note where the current step can go on."""
         self.change_step(checkpoint=point, checkpointed=self.now)
 
-    def announce(self, step: Step) -> None:
-        """Tell live clients about a change that has been made to `step` or to the run."""
-        state = derived_state(self.run)
+    def announce(self, step: Step, outcome: RunState | None = None) -> None:
+        """Tell live clients about a change that has been made to `step` or to the run.
+
+        Args:
+            outcome: how the run ends with this change; None if it goes on.
+        """
+        state = outcome or derived_state(self.run)
         if state is not self.run.state and not run_life_cycle().allows(self.run.state.value, state.value):
             raise IllegalTransition("run", self.run.state.value, state.value)
         finished = self.run.finished or self.now if state.final else None
@@ -136,17 +140,26 @@ class Turn:
         self.change_run(wanted=wanted)
         self.announce(self.step)
 
-    def queue(self, trigger: str | None) -> None:
-        """Let the run wait for a slot; `trigger` brings the current step to `waiting` if it is not."""
+    def instruct(self, command: str, reason: str) -> None:
+        """Tell the board that has the slot to stop or pause the current attempt."""
+        if self.run.board is not None:
+            self.change_step(asked=self.now)
+            self.effect(Instruct(self.run.board.id, self.step.instance, self.step.attempt, command, reason))
+
+    def queue(self, trigger: str | None, waits_for: StepReason = NO_SLOT) -> None:
+        """Let the run wait for a slot; `trigger` brings the current step to `waiting` if it is not.
+
+        What it waits for is told with that; who waits already is told by `StillWaiting`.
+        """
         self.change_run(queued=True, waiting_since=self.now)
         if trigger is not None:
-            self.move(trigger, reason=StepReason("no-slot", "Waits for a free slot on a board that fits"))
+            self.move(trigger, reason=waits_for)
         self.effect(SeekSlot())
 
-    def dispatch(self) -> None:
+    def dispatch(self) -> StepReason | None:
         """Send the next attempt of the current, waiting step to the board whose slot the run has.
 
-        A step whose properties cannot be had fails instead.
+        Returns why it was not sent: its properties cannot be had, and it can only fail.
         """
         board, attempt = self.run.board, self.step.next_attempt
         if board is None:
@@ -155,52 +168,51 @@ class Turn:
             assigned_properties(self.run)
         except BadProperties as error:
             self.change_step(attempt=attempt, seq=0, board=None)
-            self.fail(StepReason("property", _shortened(str(error))))
-            return
+            return StepReason("property", _shortened(str(error)))
         sent = StepReason("sent", f"Sent to board '{board.name}', which has not begun it yet")
         self.change_step(
-            attempt=attempt, seq=0, board=board, dispatched=self.now, accepted=None, asked=None, reason=sent
+            attempt=attempt,
+            seq=0,
+            board=board,
+            dispatched=self.now,
+            accepted=None,
+            asked=None,
+            unanswered=0,
+            reason=sent,
         )
         self.effect(Dispatch(board.id, self.step.instance, attempt))
+        return None
 
     def begun(self) -> None:
         """The board runs the current attempt: whatever it says next, the step was `running` before."""
         if self.step.state is StepState.WAITING:
             self.change_run(started=self.run.started or self.now)
-            keep = self.step.reason if self.run.wanted is Wanted.STOP else None
+            keep = self.step.reason if self.run.wanted.ends else None
             accepted = self.step.accepted or self.now
             self.move("begin", reason=keep, started=self.step.started or self.now, accepted=accepted)
 
-    def complete(self, output: Mapping[str, Any]) -> None:
-        """The current step ended well: the next one's turn, or the end of the run."""
-        done = self.run.current
-        state = step_life_cycle().after(self.step.state.value, "complete")
-        self.change_step(
-            state=StepState(state), output=output, progress=1.0, reason=None, dispatched=None, finished=self.now
-        )
-        if done + 1 < len(self.run.steps):
-            self.change_run(current=done + 1)
-        self.announce(self.run.steps[done])
-        if self.run.state.final:
-            self.give_back_slot()
-        else:
-            self._next()
+    def end_attempt(self, *, anew: bool) -> None:
+        """Another attempt is to follow the current one; `anew`: it starts from the beginning."""
+        if anew:
+            self.change_step(checkpoint=None, checkpointed=None, workty_state=None)
+        self.change_step(attempt=self.step.attempt + 1, seq=0, board=None, dispatched=None, accepted=None, asked=None)
+
+    def end_step(self, trigger: str, **fields: Any) -> None:
+        """Let the current step end by `trigger`. Whoever calls this announces it, with what becomes of the run."""
+        state = StepState(step_life_cycle().after(self.step.state.value, trigger))
+        self.change_step(state=state, dispatched=None, retry_at=None, finished=self.now, **fields)
 
     def end(self, trigger: str, **fields: Any) -> None:
         """End the run with the current step, by `stop` or `fail`."""
-        self.move(trigger, dispatched=None, finished=self.now, **fields)
+        self.end_step(trigger, **fields)
+        self.announce(self.step, RunState(self.step.state.value))
         self.change_run(queued=False, waiting_since=None)
         self.give_back_slot()
-
-    def fail(self, reason: StepReason) -> None:
-        """Fail the run with the current step, which is `running` before it fails, whatever it was."""
-        self.begun()
-        self.end("fail", reason=reason)
 
     def pause(self) -> None:
         """Pause at the current step, which is with no board any more."""
         self.change_run(wanted=Wanted.PAUSE, queued=False, waiting_since=None)
-        self.move("pause", reason=None, dispatched=None, accepted=None, asked=None)
+        self.move("pause", reason=None, dispatched=None, accepted=None, asked=None, retry_at=None)
         self.give_back_slot()
 
     def give_back_slot(self) -> None:
@@ -208,14 +220,6 @@ class Turn:
         if self.run.board is not None:
             self.effect(ReleaseSlot(self.run.board.id))
             self.change_run(board=None)
-
-    def _next(self) -> None:
-        """Bring the next step to its board, or to the pause that was asked for."""
-        self.move("wait", reason=StepReason("sent", f"Being sent to board '{self.board_name}'"))
-        if self.run.wanted is Wanted.PAUSE:
-            self.pause()
-        else:
-            self.dispatch()
 
 
 def _shortened(text: str) -> str:

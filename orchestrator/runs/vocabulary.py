@@ -12,8 +12,17 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from orchestrator.runs.sightings import (
+    AnswerOverdue,
+    AttemptListed,
+    AttemptMissing,
+    BoardBack,
+    BoardLeft,
+    BoardLost,
+)
 from workties.manifest import DeclaredProperty, Recovery
 from workties.messages import Access, Checkpoint, Limits, Program, Property, StepEvent
+from workties.policy import Policy
 
 
 class StepState(StrEnum):
@@ -26,6 +35,11 @@ class StepState(StrEnum):
     FAILED = "failed"
     PAUSED = "paused"
     STOPPED = "stopped"
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing changes any more in this run."""
+        return self in {StepState.COMPLETED, StepState.FAILED, StepState.STOPPED}
 
 
 class RunState(StrEnum):
@@ -47,11 +61,17 @@ class RunState(StrEnum):
 
 
 class Wanted(StrEnum):
-    """What the owner of a run wants of it."""
+    """What the owner of a run wants of it: to go on, to pause, to stop; or to fail, because its deadline has passed."""
 
     RUN = "run"
     PAUSE = "pause"
     STOP = "stop"
+    FAIL = "fail"
+
+    @property
+    def ends(self) -> bool:
+        """Whether the run shall end as soon as its board confirms it."""
+        return self in {Wanted.STOP, Wanted.FAIL}
 
 
 # --- runs
@@ -65,6 +85,10 @@ class StepReason:
     message: str
     return_code: int | None = None
     last_output: tuple[str, ...] = ()
+
+
+#: What a run waits for that some board fits.
+NO_SLOT = StepReason("no-slot", "Waits for a free slot on a board that fits")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +113,11 @@ class Step:
 
     `attempt` numbers the last dispatch (0 = never sent), which went to `board`; without a board it is the number that
     the next one gets, because the one before was cut short. While `dispatched` is set, that attempt is with a board.
-    `seq` is the last event of it that was applied. `asked` is when the board was last told to stop or pause it.
-    `former` are names that the step had before in this run; `declared` are the properties that its workty declares.
-    `workty_state` is the program's own state, `checkpointed` when `checkpoint` came.
+    `seq` is the last event of it that was applied, `asked` is when the board was last told to stop or pause it, or
+    asked what became of it, and `unanswered` counts how often it was sent in vain. `stops` counts agents that stopped
+    soon after they took the step. `failures` counts attempts that failed and were, or will be at `retry_at`, followed
+    by another one. `former` are names that it had before in this run, `declared` the properties that its workty
+    declares, `workty_state` the program's own state, `checkpointed` when `checkpoint` came.
     """
 
     instance: str
@@ -102,6 +128,7 @@ class Step:
     limits: Limits = field(default_factory=Limits)
     access: Access = field(default_factory=Access)
     recovery: Recovery = field(default_factory=Recovery)
+    policy: Policy = field(default_factory=Policy)
     labels: tuple[str, ...] = ()
     declared: tuple[DeclaredProperty, ...] = ()
     properties: tuple[Property, ...] = ()
@@ -113,6 +140,10 @@ class Step:
     dispatched: datetime | None = None
     accepted: datetime | None = None
     asked: datetime | None = None
+    failures: int = 0
+    retry_at: datetime | None = None
+    unanswered: int = 0
+    stops: int = 0
     checkpoint: Checkpoint | None = None
     checkpointed: datetime | None = None
     workty_state: str | None = None
@@ -142,8 +173,10 @@ class Step:
 class Run:
     """One run of a workflow.
 
+    `failed` is the index of the step for which it fails: once that is known, only steps that clean up may follow.
     `seq` counts announced changes of state, `losses` counts boards and restarts that cost it an attempt. While
-    `queued`, the run waits for a slot, in the order of `ticket` and then `waiting_since`.
+    `queued`, the run waits for a slot, in the order of `ticket` and then `waiting_since`. At `deadline` it fails.
+    `trace` is the trace of the request that began it (`workties.tracing`).
     """
 
     id: str
@@ -158,18 +191,28 @@ class Run:
     wanted: Wanted = Wanted.RUN
     seq: int = 0
     current: int = 0
+    failed: int | None = None
     board: BoardRef | None = None
     queued: bool = False
     ticket: int = 0
     waiting_since: datetime | None = None
     losses: int = 0
+    deadline: datetime | None = None
+    trace: str | None = None
     started: datetime | None = None
     finished: datetime | None = None
 
     @property
     def step(self) -> Step:
-        """The current step: the first that is not completed, or the last one."""
+        """The current step: the one whose turn it is, or that was the last one."""
         return self.steps[self.current]
+
+    @property
+    def due(self) -> datetime | None:
+        """When something follows from the time alone: a step is tried again, or the deadline passes."""
+        deadline = None if self.wanted.ends else self.deadline
+        moments = [moment for moment in (self.step.retry_at, deadline) if moment is not None]
+        return min(moments) if moments and not self.state.final else None
 
     @property
     def awaits_board(self) -> bool:
@@ -194,11 +237,12 @@ class Run:
 class ResumeWanted:
     """Its owner wants the run to go on; `ticket` is its place in the queue if it has to wait for a slot again.
 
-    `only_paused`: whether that is refused where nothing is paused.
+    `only_paused`: whether that is refused where nothing is paused. `waits_for`: what it says until it gets a slot.
     """
 
     ticket: int
     only_paused: bool = False
+    waits_for: StepReason = NO_SLOT
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,41 +272,6 @@ class StillWaiting:
 
 
 @dataclass(frozen=True, slots=True)
-class BoardLost:
-    """A board has been `silent` for so many seconds, or (None) does not come back: what it ran is lost."""
-
-    board: str
-    silent: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class BoardLeft:
-    """The agent of a board stopped by itself."""
-
-    board: str
-
-
-@dataclass(frozen=True, slots=True)
-class BoardBack:
-    """A board that was away is heard again."""
-
-    board: str
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptMissing:
-    """A board that is there no longer knows an attempt which it had accepted."""
-
-    instance: str
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerOverdue:
-    """A board has not answered the last message about the current attempt in time: it is sent again."""
-
-
-@dataclass(frozen=True, slots=True)
 class PropertiesChanged:
     """The owner changed properties of an instance; they count if it has not been sent yet."""
 
@@ -279,20 +288,24 @@ class InstanceRenamed:
     desc: str
 
 
+@dataclass(frozen=True, slots=True)
+class TimerDue:
+    """The moment has come that the run said was `due`."""
+
+
 Command = ResumeWanted | PauseWanted | StopWanted
-RunEvent = (
-    Command
-    | SlotGranted
+FoundOut = (
+    SlotGranted
     | StillWaiting
     | BoardLost
     | BoardLeft
     | BoardBack
     | AttemptMissing
+    | AttemptListed
     | AnswerOverdue
-    | PropertiesChanged
-    | InstanceRenamed
-    | StepEvent
+    | TimerDue
 )
+RunEvent = Command | FoundOut | PropertiesChanged | InstanceRenamed | StepEvent
 
 
 # --- effects
@@ -395,4 +408,4 @@ class Decision:
 
     run: Run
     effects: tuple[Effect, ...] = ()
-    signals: tuple[StepProgress, ...] = field(default=())
+    signals: tuple[StepProgress, ...] = ()

@@ -18,6 +18,7 @@ from orchestrator.errors import NotFound, NothingToUpdate, OrchestratorError, St
 from orchestrator.live import NOBODY, Audience, EntityKind
 from orchestrator.selection import EVERYTHING, Record, Selection, View
 from orchestrator.values import TEXT_LIMIT, Values, object_id
+from orchestrator.workflows.policies import wanted_policy
 from orchestrator.workflows.positions import POSITION, Position
 from orchestrator.workflows.reading import Document, Reader
 from orchestrator.workflows.removal import Removal
@@ -25,7 +26,7 @@ from orchestrator.workflows.runs import Runs
 from orchestrator.workflows.upgrading import VERSION_LIMIT, Upgrades
 
 #: What a client may change of an instance, besides its place.
-FIELDS = ("name", "desc", "version")
+FIELDS = ("name", "desc", "version", "policy")
 
 #: Instances that a workflow may have: they and their workflow, or the run of them, are one document of the database,
 #: which has at most 16 MiB.
@@ -99,6 +100,7 @@ class InstanceService:
             "desc": values.text("desc", limit=TEXT_LIMIT),
             "created": self._clock(),
             "version": package.get("version", ""),
+            "policy": wanted_policy(values),
         }
         values.done()
         properties = [found | {"_id": ObjectId()} for found in self._catalogue.offered(workty, package)]
@@ -114,7 +116,7 @@ class InstanceService:
     def change(
         self, actor: Account, workflow_id: str, instance_id: str, body: Mapping[str, Any], view: View = EVERYTHING
     ) -> Record:
-        """Change name, desc or version of an instance, or move it to the place that the body names.
+        """Change name, desc, version or policy of an instance, or move it to the place that the body names.
 
         With another version its properties become what that declares. A run that is under way keeps what it began with.
 
@@ -128,8 +130,9 @@ class InstanceService:
         key = self._in(workflow, instance_id)["_id"]
         if position.given:
             position.place(workflow["worktiesInstancesIds"])
-        changed = {"name": values.text("name")} if "name" in values else {}
+        changed: dict[str, Any] = {"name": values.text("name")} if "name" in values else {}
         changed |= {"desc": values.text("desc", limit=TEXT_LIMIT)} if "desc" in values else {}
+        changed |= {"policy": wanted_policy(values)} if "policy" in values else {}
         version = values.text("version", limit=VERSION_LIMIT)
         values.done()
         if "version" in values:

@@ -19,6 +19,7 @@ from orchestrator.errors import NotFound
 from orchestrator.references import embed, from_collection
 from orchestrator.selection import EVERYTHING, Entity, Kind, Record, Selection, View
 from orchestrator.values import object_id
+from orchestrator.workflows.policies import shown_policy
 from orchestrator.workflows.runs import Runs
 
 WORKFLOW: Entity = {
@@ -28,6 +29,8 @@ WORKFLOW: Entity = {
     "accountId": Kind.ID,
     "worktiesInstancesIds": Kind.OTHER,
     "created": Kind.DATE,
+    # Only workflows that have one.
+    "deadline": Kind.DECIMAL,
 }
 
 INSTANCE: Entity = {
@@ -40,6 +43,7 @@ INSTANCE: Entity = {
     "propertiesIds": Kind.OTHER,
     "created": Kind.DATE,
     "version": Kind.TEXT,
+    "policy": Kind.OTHER,
 }
 
 STATE: Entity = {"_id": Kind.ID, "name": Kind.TEXT}
@@ -141,7 +145,7 @@ class Reader:
         return [*chain.from_iterable(read), *found]
 
     def _with_states(self, workflows: Iterable[Document], documents: list[Record]) -> list[Record]:
-        """The documents of instances with `state`, `stateId` and `version` set; at most one query."""
+        """The documents of instances with `state`, `stateId`, `version` and `policy` set; at most one query."""
         runs: dict[ObjectId, ObjectId] = {w["_id"]: w["runId"] for w in workflows if w.get("runId")}
         run_ids = {runs[document["workflowId"]] for document in documents if document["workflowId"] in runs}
         states = self._runs.states(sorted(run_ids)) if run_ids else {}
@@ -150,6 +154,7 @@ class Reader:
             state = self._state(states.get(run, {}).get(str(document["_id"]), INITIAL) if run else INITIAL)
             # An instance that was made before there were versions goes with the code that its workty has.
             document |= {"state": state, "stateId": state["_id"], "version": document.get("version") or ""}
+            document["policy"] = shown_policy(document)
         return documents
 
     def _state(self, name: str) -> Record:

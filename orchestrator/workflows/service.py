@@ -18,6 +18,7 @@ from orchestrator.live import NOBODY, Audience, EntityKind
 from orchestrator.runs.vocabulary import Run
 from orchestrator.selection import EVERYTHING, Record, Selection, View
 from orchestrator.values import TEXT_LIMIT, Values, object_id
+from orchestrator.workflows.policies import wanted_deadline
 from orchestrator.workflows.reading import WORKFLOW, Document, Reader
 from orchestrator.workflows.removal import Removal
 from orchestrator.workflows.runs import Runs
@@ -108,22 +109,27 @@ class WorkflowService:
             "worktiesInstancesIds": [],
             "created": self._clock(),
         }
+        seconds = wanted_deadline(values)
+        document |= {} if seconds is None else {"deadline": seconds}
         values.done()
         self._workflows.insert_one(document)
         self._tell(actor, document)
         return EVERYTHING.pick(document, WORKFLOW)
 
     def change(self, actor: Account, workflow_id: str, body: Mapping[str, Any]) -> Record:
-        """Change name, desc or, by a permutation of `worktiesInstancesIds`, the order of the instances.
+        """Change name, desc, deadline or, by a permutation of `worktiesInstancesIds`, the order of the instances.
+
+        Another deadline counts from the next run.
 
         Raises `Forbidden`, `NothingToUpdate`, `NotFound`, `ValidationFailed`.
         """
         actor.require("workflows", "update")
         values = Values(body)
-        values.changes("name", "desc", "worktiesInstancesIds", required=("name",))
+        values.changes("name", "desc", "worktiesInstancesIds", "deadline", required=("name",))
         workflow = self._reader.owned(actor, workflow_id)
         changed: dict[str, Any] = {"name": values.text("name")} if "name" in values else {}
         changed |= {"desc": values.text("desc", limit=TEXT_LIMIT)} if "desc" in values else {}
+        changed |= {"deadline": wanted_deadline(values)} if "deadline" in values else {}
         order = values.ids("worktiesInstancesIds") if "worktiesInstancesIds" in values else None
         values.done()
         if order is None:
@@ -186,7 +192,11 @@ class WorkflowService:
         self._audience.entity_changed(about)
 
     def _write(self, key: Mapping[str, Any], changed: Mapping[str, Any]) -> Document | None:
-        return self._workflows.find_one_and_update(key, {"$set": changed}, return_document=ReturnDocument.AFTER)
+        """Write fields; those that are None are taken away."""
+        present = {name: value for name, value in changed.items() if value is not None}
+        gone = dict.fromkeys(changed.keys() - present.keys(), "")
+        update = {operator: fields for operator, fields in (("$set", present), ("$unset", gone)) if fields}
+        return self._workflows.find_one_and_update(key, update, return_document=ReturnDocument.AFTER)
 
     def _reorder(self, workflow: Document, changed: Mapping[str, Any], order: Sequence[ObjectId]) -> Document | None:
         """Write fields together with the order, which has to be a permutation of what is there at that moment."""

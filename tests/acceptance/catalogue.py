@@ -59,9 +59,9 @@ class Echo(Workty):
 """
 
 
-def upload_workty(user: User, directory: Path, name: str, code: str) -> None:
+def upload_workty(user: User, directory: Path, name: str, code: str, *, limits: str = "") -> None:
     """Add a free template of this name over REST. `directory` is an empty place to pack it in."""
-    zipped = base64.b64encode(_packed(directory, name, code)).decode()
+    zipped = base64.b64encode(_packed(directory, name, code, limits=limits)).decode()
     user.ask("POST", "/workties", {"name": name, "template": True, "compressedCode": zipped}, login=ADMIN)
 
 

@@ -134,7 +134,7 @@ class RealStack:
         state = self.state_of(name)
         own = {"slots": str(slots), "state_dir": str(state), "board_id": board_id, "server_url": self.url, **settings}
         own["amqp_url"] = self.vhost.add_board_account(board_id, f"password-of-{name}")
-        common = {key: self.environ[key] for key in ("PATH", "LANG", "HOME")}
+        common = {key: value for key, value in self.environ.items() if not key.startswith("WORKTY_")}
         self._agents[name] = (
             common | {f"WORKTY_{key.upper()}": value for key, value in own.items()} | dict(environ or {})
         )

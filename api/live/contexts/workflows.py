@@ -21,8 +21,8 @@ _PROPERTY = f"{_INSTANCE}.property"
 _PROPERTY_ID = f"{_PROPERTY}.id"
 
 #: What clients may say of a workflow and of an instance; they move instances over REST.
-_TEXTS = ("name", "desc")
-_INSTANCE_TEXTS = (*_TEXTS, "version")
+_FIELDS = ("name", "desc", "deadline")
+_INSTANCE_FIELDS = ("name", "desc", "version", "policy")
 
 
 def _refresh_all(request: Request) -> Done:
@@ -40,7 +40,7 @@ def _add(request: Request) -> Done:
 
 
 def _update(request: Request) -> None:
-    request.services.workflows.change(request.actor, request.at(_ID), _only(request.at(_NAME), _TEXTS))
+    request.services.workflows.change(request.actor, request.at(_ID), _only(request.at(_NAME), _FIELDS))
 
 
 def _delete(request: Request) -> None:
@@ -64,12 +64,12 @@ def _stop(request: Request) -> None:
 
 
 def _add_instance(request: Request) -> None:
-    body = _only(request.at(_NAME), POSITION) | _only(request.at(_INSTANCE), _INSTANCE_TEXTS)
+    body = _only(request.at(_NAME), POSITION) | _only(request.at(_INSTANCE), _INSTANCE_FIELDS)
     request.services.instances.add(request.actor, request.at(_ID), body | {"worktyId": request.at("workty.id")})
 
 
 def _update_instance(request: Request) -> None:
-    body = _only(request.at(_INSTANCE), _INSTANCE_TEXTS)
+    body = _only(request.at(_INSTANCE), _INSTANCE_FIELDS)
     request.services.instances.change(request.actor, request.at(_ID), request.at(_INSTANCE_ID), body)
 
 

@@ -210,6 +210,28 @@ def test_applying_a_file_again_changes_nothing_and_a_changed_one_changes_what_di
     assert workty("run", write(changed), "--follow").stdout.startswith("Workflow 'nightly' is as described.")
 
 
+def test_policies_and_a_deadline_of_a_file_are_applied_and_a_value_that_cannot_be_is_told_with_its_step(
+    workty: Workty, write: Callable[[str], str]
+) -> None:
+    text = (
+        "name: careful\ndeadline: 600\nsteps:\n- {workty: without-delay, name: try, policy: {retries: 2, timeout: 9}}\n"
+    )
+    assert workty("run", write(text), "--follow").returncode == 0
+    assert workty("run", write(text), "--follow").stdout.startswith("Workflow 'careful' is as described.")
+    [listed] = document(workty("workflows", "--json"))
+    assert (listed["deadline"], listed["instances"][0]["policy"]) == (600, {"retries": 2, "timeout": 9})
+    assert re.search(r"careful +1 +1 completed +600 s", workty("workflows").stdout)
+    wrong = one_line(workty("run", write(text.replace("9", "0"))), 1)
+    assert wrong.startswith(
+        "workty: Step 'try': Validation Error Path `policy.timeout` is not usable: expected a number"
+    )
+    assert (
+        workty("run", write("name: careful\nsteps: [{workty: without-delay, name: try}]"), "--follow").returncode == 0
+    )
+    [listed] = document(workty("workflows", "--json"))
+    assert (listed["deadline"], listed["instances"][0]["policy"]) == (None, {})
+
+
 def test_a_workflow_that_fails_is_exit_code_1_and_its_names_and_lines_cannot_control_the_terminal(
     workty: Workty, write: Callable[[str], str]
 ) -> None:
@@ -349,6 +371,23 @@ def test_what_a_step_writes_is_shown_while_it_runs_and_harmless(workty: Workty, 
         assert lines[0].startswith(r"[b]bad\x1b[31m | ")
         assert "\x1b" not in printed
     assert workty("logs", "broken").stderr == "[b]bad\\x1b[31m: failed: the program ended with exit code 1\n"
+
+
+def test_a_run_is_explained_from_its_beginning_to_what_is_so_now(workty: Workty, write: Callable[[str], str]) -> None:
+    workty("run", write(FAILING), "--follow")
+    told = workty("explain", "broken")
+    [run] = document(workty("runs", "broken", "--json"))
+    head, begun, *between, now = told.stdout.splitlines()
+    assert (told.returncode, told.stderr) == (0, "")
+    assert head == f"Run {run['id']} of 'broken', number 1: failed (times in UTC)"
+    assert begun.endswith("  Run 1 was asked for: 1 step")
+    assert any(r"  [b]bad\x1b[31m: failed: the program ended with exit code 1" in line for line in between), between
+    assert "  | ValueError: property 'delay'" in told.stdout
+    assert now.startswith("now: failed ")
+    assert now.endswith(f"workty logs {run['id']}. Run it again: workty run {run['workflow']}")
+    explained = document(workty("explain", run["id"], "--json"))
+    assert (explained["id"], explained["missing"], explained["story"][0]["step"]) == (run["id"], 0, "")
+    assert one_line(workty("explain", "5f" * 12), 2) == f"workty: There is no run and no workflow '{'5f' * 12}'"
 
 
 def test_boards_are_for_admins(server: EmbeddedServer, workty: Workty, command: Command) -> None:

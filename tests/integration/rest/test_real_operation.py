@@ -24,6 +24,7 @@ from orchestrator.core import build_core, utc_now
 from orchestrator.database import connect
 from orchestrator.errors import Unavailable
 from orchestrator.live import Nobody
+from orchestrator.runs.course import completed
 from orchestrator.runs.store import RunStore
 from orchestrator.runs.turn import Turn
 from orchestrator.runs.vocabulary import BoardRef, Decision, Run, RunState, Step, StepState
@@ -133,14 +134,14 @@ def test_a_board_added_over_rest_has_its_queues(world: World, vhost: Vhost) -> N
     with Connection(vhost.amqp_url) as connection, connection.channel() as channel:
         for queue in (board_queue(board), control_queue(board)):
             assert channel.queue_declare(queue, passive=True).message_count == 0
-    assert sender.waiting_events() == 0
+    assert sender.waiting() == {"events": 0, "dead-letters": 0}
 
 
 def test_a_broker_that_is_not_there_is_told_quickly() -> None:
     sender = BoardSender(server_app("amqp://guest:guest@127.0.0.1:9/nothing"))
     began = time.monotonic()
     with pytest.raises(Unavailable):
-        sender.waiting_events()
+        sender.waiting()
     assert time.monotonic() - began < TOLD_SECONDS
 
 
@@ -162,6 +163,13 @@ def test_the_history_is_read_in_order_of_an_index(world: World, query: dict[str,
     assert "'SORT'" not in str(plan)
 
 
+def test_runs_whose_timers_are_due_are_found_by_an_index(world: World) -> None:
+    query = {"timed": True, "due": {"$lte": world.clock()}}
+    plan = world.db["runs"].find(query, {"_id": 1}, sort=[("due", 1)]).explain()["queryPlanner"]["winningPlan"]
+    assert "timers" in str(plan)
+    assert "'SORT'" not in str(plan)
+
+
 def test_metrics_tell_how_many_steps_ended(world: World) -> None:
     board = BoardRef(str(ObjectId()), "kitchen")
     run = running(world, str(administrator(world).id), board)
@@ -169,7 +177,7 @@ def test_metrics_tell_how_many_steps_ended(world: World) -> None:
     stored = store.load(run.id)
     assert stored is not None
     turn = Turn(run, world.clock())
-    turn.complete({})
+    completed(turn, {})
     assert store.save(stored, turn.decision(), "token", world.clock()) is not None
     text = world.client().send("GET", "http://localhost/metrics").get_data(as_text=True)
     [value] = [line.split(" ")[1] for line in text.splitlines() if line.startswith("workty_steps_per_second")]

@@ -221,6 +221,17 @@ def test_an_order_for_an_unknown_attempt_is_answered_and_it_does_not_begin_later
     assert server.hear_final(unknown) == final
 
 
+@pytest.mark.parametrize("command", ["stop", "pause"])
+def test_an_order_for_a_step_that_has_ended_is_answered_with_its_end(server: Any, start: Start, command: str) -> None:
+    start(server.settings("board-01"))
+    sent = server.assign("board-01", builtin("without-delay"))
+    final = server.hear_final(sent)
+    assert final["kind"] == "completed"
+    server.heard.clear()
+    server.order("board-01", command, sent)
+    assert server.hear_final(sent) == final
+
+
 def test_a_waiting_step_is_paused_at_once(server: Any, start: Start) -> None:
     start(server.settings("board-01", slots=1))
     busy = server.assign("board-01", builtin("with-delay"), properties=delay(60))
@@ -229,6 +240,18 @@ def test_a_waiting_step_is_paused_at_once(server: Any, start: Start) -> None:
     server.order("board-01", "pause", waiting)
     assert server.hear_final(waiting)["reason"]["code"] == "paused"
     assert "running" not in states(server.events(waiting))
+
+
+def test_a_step_whose_package_cannot_be_fetched_yet_is_paused_at_once(server: Any, start: Start) -> None:
+    start(server.settings("board-01"))
+    server.packages.close()
+    sent = server.assign("board-01", builtin("with-delay"), checkpoint={"state": "waiting", "memory": {}})
+    server.hear(in_state(sent, "running"))
+    server.order("board-01", "pause", sent)
+    final = server.hear_final(sent)
+    assert (final["kind"], final["reason"]["code"], final["checkpoint"]["state"]) == (
+        "interrupted", "paused", "waiting",
+    )  # fmt: skip
 
 
 def test_a_board_takes_twice_its_slots_and_runs_what_waits_when_a_slot_is_free(server: Any, start: Start) -> None:

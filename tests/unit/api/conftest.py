@@ -110,6 +110,9 @@ class MemoryRuns:
     ) -> None:
         self.told.append(("properties", workflow_id, instance_id, list(properties)))
 
+    def workflow_gone(self, workflow_id: ObjectId) -> None:
+        self.told.append(("gone", workflow_id))
+
     def renamed(self, workflow_id: ObjectId, name: str, desc: str) -> None:
         self.told.append(("renamed", workflow_id, name, desc))
 
@@ -129,15 +132,16 @@ class MemoryBroker:
 
     told: list[tuple[str, ...]] = field(default_factory=list)
     events: int = 0
+    dead_letters: int = 0
     away: bool = False
 
     def add_board(self, board_id: str) -> None:
         self._answer()
         self.told.append(("add", board_id))
 
-    def waiting_events(self) -> int:
+    def waiting(self) -> dict[str, int]:
         self._answer()
-        return self.events
+        return {"events": self.events, "dead-letters": self.dead_letters}
 
     def lose(self, board_id: str) -> None:
         self.told.append(("lose", board_id))

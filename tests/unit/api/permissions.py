@@ -115,6 +115,7 @@ ROWS: tuple[Row, ...] = (
     _list("/runs", "run"),
     _own("GET", "/runs/<id>", "run"),
     _own("GET", "/runs/<id>/log", "run"),
+    _own("GET", "/runs/<id>/explanation", "run"),
 )
 
 HEAD = """# Who may do what

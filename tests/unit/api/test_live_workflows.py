@@ -251,6 +251,25 @@ def test_an_instance_gets_another_version_of_its_workty(world: Any, ann: Any, he
     assert heard.refused("sv.workflow.upd.workty.instance", payload)[0] == 409
 
 
+def test_an_instance_gets_a_policy_and_a_workflow_a_deadline(world: Any, heard: Ears) -> None:
+    workflow = made(heard, deadline=60)
+    assert workflow["deadline"] == 60
+    about: dict[str, Any] = {"id": workflow["id"], "worktyInstance": {"policy": {"retries": 2}}}
+    payload = {"workflow": about, "workty": {"id": world.template("with-delay")}}
+    told = heard.asked("sv.workflow.add.workty.instance", payload)["workflow"]
+    assert (told["worktyInstance"]["policy"], told["deadline"]) == ({"retries": 2}, 60)
+    about["worktyInstance"] = {"id": told["worktyInstance"]["id"], "policy": {"onFailure": "explode"}}
+    assert heard.refused("sv.workflow.upd.workty.instance", payload)[0] == 409
+    about["worktyInstance"]["policy"] = {"onFailure": "skip"}
+    told = heard.asked("sv.workflow.upd.workty.instance", payload)["workflow"]
+    assert told["worktyInstance"]["policy"] == {"onFailure": "skip"}
+    about["worktyInstance"]["policy"] = None
+    assert "policy" not in heard.asked("sv.workflow.upd.workty.instance", payload)["workflow"]["worktyInstance"]
+    assert heard.refused("sv.workflow.upd", {"workflow": {"id": workflow["id"], "deadline": 0}})[0] == 409
+    told = heard.asked("sv.workflow.upd", {"workflow": {"id": workflow["id"], "deadline": None}})["workflow"]
+    assert "deadline" not in told
+
+
 def test_a_change_of_a_property_is_told_with_its_instance(world: Any, heard: Ears) -> None:
     workflow = made(heard)
     instance = added(world, heard, workflow, "a")["worktyInstance"]

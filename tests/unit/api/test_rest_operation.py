@@ -15,6 +15,7 @@ from pymongo.errors import ServerSelectionTimeoutError
 from api.rest.health import Dependencies
 from api.server import create_app
 from api.settings import ApiSettings
+from orchestrator.runs.course import completed
 from orchestrator.runs.store import RunStore
 from orchestrator.runs.turn import Turn
 from orchestrator.runs.vocabulary import StepState
@@ -67,7 +68,7 @@ def test_a_dependency_that_raises_or_never_answers_is_down_within_the_patience()
 
 
 def test_metrics_count_requests_by_template_and_what_there_is_to_do(world: Any, ann: Any) -> None:
-    world.broker.events = 7
+    world.broker.events, world.broker.dead_letters = 7, 2
     world.admin.post("/devices", {"name": "kitchen"})
     ann.get("/workflows/" + "5f" * 12)
     ann.send("GET", "http://localhost/nowhere")
@@ -79,6 +80,7 @@ def test_metrics_count_requests_by_template_and_what_there_is_to_do(world: Any, 
     assert 'workty_boards{state="disconnected"} 1.0' in lines
     assert 'workty_runs{state="running"} 0.0' in lines
     assert 'workty_queue_messages{queue="events"} 7.0' in lines
+    assert 'workty_queue_messages{queue="dead-letters"} 2.0' in lines
     assert 'workty_dependency_up{dependency="broker"} 1.0' in lines
 
 
@@ -92,7 +94,7 @@ def test_metrics_tell_how_fast_steps_end_and_how_far_orchestrators_are_behind(wo
     run = stored(world, ann, step("copy", StepState.RUNNING, attempt=1, board=BOARD), step("send"))
     found = RunStore(world.db).load(run)
     turn = Turn(replace(found.run, board=BOARD), world.clock())
-    turn.complete({})
+    completed(turn, {})
     assert RunStore(world.db).save(found, turn.decision(), "token", world.clock()) is not None
     world.services.pulse.note(world.clock())
     world.services.pulse.note(world.clock() - timedelta(seconds=9))

@@ -105,6 +105,29 @@ def test_a_waiting_run_says_what_it_waits_for_in_lists_too(world: Any, ann: Any)
     assert "steps" not in listed
 
 
+def test_a_run_is_explained_to_its_owner_and_to_admins(world: Any, ann: Any, bob: Any) -> None:
+    waits = step("first", StepState.WAITING, reason=StepReason("no-board", "There is none"))
+    run = stored(world, ann, waits, queued=True, waiting_since=world.clock())
+    world.clock.pass_time(seconds=90)
+    told = ann.get(f"/runs/{run}/explanation").get_json()
+    assert told.pop("workflowId")
+    assert told == {
+        "_id": run,
+        "number": 1,
+        "name": "nightly",
+        "state": "waiting",
+        "missing": 0,
+        "story": [{"at": "2026-01-02T03:04:06.000Z", "text": "Run 1 was asked for: 1 step"}],
+        "now": "step 'first' waits for 1 min 31 s for a slot. There is no board at all. An admin adds one: "
+        "workty board add NAME",
+        "help": "An admin can enable, connect or label a board, or add one: workty board add NAME",
+    }
+    assert world.admin.get(f"/runs/{run}/explanation").status_code == 200
+    for client, path in ((bob, run), (ann, UNKNOWN), (ann, "malformed")):
+        answer = client.get(f"/runs/{path}/explanation")
+        assert (answer.status_code, answer.get_json()["error"]["code"]) == (404, 2)
+
+
 def test_the_history_is_newest_first_and_ones_own_except_for_admins(world: Any, ann: Any, bob: Any) -> None:
     first, second, foreign = stored(world, ann), stored(world, ann), stored(world, bob)
     assert [run["_id"] for run in ann.get("/runs").get_json()] == [second, first]

@@ -87,9 +87,23 @@ def test_versions_are_listed_newest_first_with_what_they_declare(world: Any, ann
         {"name": "from", "type": "any", "default": "here", "description": ""},
         {"name": "delay", "type": "any", "default": 1, "description": ""},
     ]
-    assert list(first) == ["_id", "version", "created", "size", "sha256", "properties", "states"]
+    assert list(first) == ["_id", "version", "created", "size", "sha256", "properties", "states", "policy"]
     assert workty(world, copier)["version"] == "1.1"
     assert versions(ann, copier, sort="created", per_page=1) == ["1.0"]
+
+
+def test_a_version_tells_what_its_manifest_says_of_failures(world: Any, ann: Any, copier: str) -> None:
+    world.clock.pass_time(seconds=1)
+    manifest = MANIFEST.format(version="1.1") + "[policy]\nretries = 2\nexit_codes = [75]\n"
+    push(world, copier, zipped(workty__toml=manifest, main__py=""))
+    world.db["workty_versions"].update_one({"version": "1.0"}, {"$unset": {"policy": True}})
+    newest, first = ann.get(f"{copier}/versions").get_json()
+    assert newest["policy"] == first["policy"] | {"retries": 2, "exitCodes": [75]}
+    assert (first["policy"]["retries"], first["policy"]["onFailure"], "timeout" in first["policy"]) == (
+        0,
+        "fail",
+        False,
+    )
 
 
 def test_other_code_under_a_version_that_is_there_is_refused_and_changes_nothing(world: Any, copier: str) -> None:

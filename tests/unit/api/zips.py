@@ -16,11 +16,15 @@ entry = "main.py"
 
 
 def zipped(**files: str) -> bytes:
-    """A zip with these files; two underscores in a name stand for a dot, three for a slash."""
+    """A zip with these files; two underscores in a name stand for a dot, three for a slash.
+
+    The same files are the same bytes at any time: what is written by its name alone is dated now.
+    """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files.items():
-            archive.writestr(name.replace("___", "/").replace("__", "."), content)
+            entry = zipfile.ZipInfo(name.replace("___", "/").replace("__", "."))
+            archive.writestr(entry, content, zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
 
 

@@ -100,6 +100,36 @@ def test_the_description_of_the_workflow_is_changed() -> None:
     assert planned([step()], [instance("1")], desc="new").fields == {"desc": "new"}
 
 
+@pytest.mark.parametrize(
+    ("present", "wanted", "changed"),
+    [
+        (
+            {"retries": 2, "retry_on": ["exit"], "backoff": 10.0},
+            {"retries": 2, "retry_on": ("exit",), "backoff": 10},
+            {},
+        ),
+        ({"retries": 2}, {"retry_on": ["exit"]}, {"policy": {"retryOn": ["exit"]}}),
+        ({"retries": 2}, {}, {"policy": {}}),
+        ({}, {"backoff_most": 5}, {"policy": {"backoffMost": 5}}),
+    ],
+)
+def test_a_step_has_the_policy_of_the_definition_and_no_other(
+    present: dict[str, Any], wanted: dict[str, Any], changed: dict[str, Any]
+) -> None:
+    found = planned([replace(step(), policy=wanted)], [replace(instance("1"), policy=present)])
+    assert [kept.fields for kept in found.steps if isinstance(kept, Kept)] == [changed]
+    assert found.empty == (not changed)
+
+
+@pytest.mark.parametrize(("present", "wanted", "changed"), [(60.0, 60, {}), (60, None, {"deadline": None})])
+def test_a_workflow_has_the_deadline_of_the_definition_or_none(
+    present: float | None, wanted: float | None, changed: dict[str, Any]
+) -> None:
+    workflow = Workflow("w", "nightly", "", ME, "", (instance("1"),), deadline=present)
+    definition = Definition("nightly", (step(),), deadline=wanted)
+    assert plan(definition, wanted_steps(definition, WORKTIES), workflow).fields == changed
+
+
 def test_equal_names_are_matched_one_to_one() -> None:
     found = planned([step(name="a")] * 3, [instance("1", name="a"), instance("2", name="a")])
     assert outline(found) == ["1", "2", "+a"]

@@ -12,12 +12,14 @@ from api.client.definition import SIZE_LIMIT
 GOOD = """
 name: nightly
 desc: Copies the photos
+deadline: 90.5
 steps:
   - workty: without-delay
   - workty: with-delay
     name: wait
     desc: A moment
     properties: {delay: 2, list: [1, {a: null}], "on": true}
+    policy: {retries: 2, retry_on: [exit], exit_codes: [75], backoff: 1.5, cleanup: false, timeout: null}
 """
 
 
@@ -30,22 +32,24 @@ def problems(text: str | bytes) -> list[str]:
 
 def test_a_definition_is_read_with_all_its_parts() -> None:
     found = parse_definition(GOOD)
-    assert (found.name, found.desc) == ("nightly", "Copies the photos")
+    assert (found.name, found.desc, found.deadline) == ("nightly", "Copies the photos", 90.5)
     first, second = found.steps
     assert (first.workty, first.name, first.desc, dict(first.properties)) == ("without-delay", "", "", {})
     assert (second.workty, second.name, second.desc) == ("with-delay", "wait", "A moment")
     assert second.properties == {"delay": 2, "list": [1, {"a": None}], "on": True}
+    policy = {"retries": 2, "retry_on": ["exit"], "exit_codes": [75], "backoff": 1.5, "cleanup": False}
+    assert (first.policy, second.policy) == ({}, policy)
 
 
 def test_unknown_keys_wrong_types_and_what_is_missing_are_told_all_at_once_with_their_place() -> None:
     text = "nme: x\nsteps:\n  - {workty: 5, propertis: {}}\n  - {name: a}\n  - text\n  - {workty: a, properties: [1]}\n"
     assert problems(text) == [
-        "the document: unknown key 'nme'. Known are name, steps, desc",
+        "the document: unknown key 'nme'. Known are name, steps, desc, deadline",
         "the document: name is missing",
-        "step 1: unknown key 'propertis'. Known are workty, name, desc, version, properties",
+        "step 1: unknown key 'propertis'. Known are workty, name, desc, version, properties, policy",
         "step 1: workty: expected a text, got a number; write it in quotes",
         "step 2: workty is missing",
-        "step 3: expected workty, name, desc, version, properties, got a text",
+        "step 3: expected workty, name, desc, version, properties, policy, got a text",
         "step 4: properties: expected names with values, got a list",
     ]
 
@@ -53,8 +57,8 @@ def test_unknown_keys_wrong_types_and_what_is_missing_are_told_all_at_once_with_
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "the document: expected name, steps, desc, got nothing"),
-        ("- a", "the document: expected name, steps, desc, got a list"),
+        ("", "the document: expected name, steps, desc, deadline, got nothing"),
+        ("- a", "the document: expected name, steps, desc, deadline, got a list"),
         ("name: a\nsteps: []", "steps: expected at least one step"),
         ("name: a\nsteps: {}", "steps: expected a list, got a mapping"),
         ("name: ' '\nsteps: [{workty: a}]", "name: expected a text, got none"),
@@ -70,6 +74,7 @@ def test_a_document_of_another_form_is_refused(text: str, problem: str) -> None:
     ("value", "problem"),
     [
         ("2020-01-01", "'p': a date is nothing that JSON knows; write it in quotes"),
+        (f"0x{'f' * 5000}", "'p': has a whole number that is too large"),
         (".nan", "'p': nan is no number that JSON knows"),
         ("{1: 2}", "'p': has a key that is no text; write it in quotes"),
         ("!!binary aGk=", "'p': a bytes is nothing that JSON knows; write it in quotes"),
@@ -81,6 +86,32 @@ def test_a_document_of_another_form_is_refused(text: str, problem: str) -> None:
 def test_a_value_that_is_none_of_json_or_too_large_is_refused(value: str, problem: str) -> None:
     told = problems(f"name: a\nsteps: [{{workty: a, properties: {{p: {value}}}}}]")
     assert told == [f"step 1: properties: {problem}"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "problem"),
+    [
+        ("skip", "policy: expected retries, retry_on, exit_codes, "),
+        ("{tries: 1}", "policy: unknown key 'tries'. Known are retries, retry_on, "),
+        ("{retryOn: [exit]}", "policy: unknown key 'retryOn'. Known are "),
+        ("{retries: 1.5}", "policy: retries: expected a whole number, got a number"),
+        ("{retries: true}", "policy: retries: expected a whole number, got true or false"),
+        ("{retry_on: exit}", "policy: retry_on: expected a list of texts, got a text"),
+        ("{exit_codes: [a]}", "policy: exit_codes: expected a list of whole numbers, got a list"),
+        ("{backoff: .nan}", "policy: backoff: expected a number, got nan"),
+        ("{on_failure: {}}", "policy: on_failure: expected a text, got a mapping"),
+        ("{cleanup: 1}", "policy: cleanup: expected true or false, got a number"),
+    ],
+)
+def test_a_policy_of_unknown_fields_or_other_types_is_refused(policy: str, problem: str) -> None:
+    [told] = problems(f"name: a\nsteps: [{{workty: a, policy: {policy}}}]")
+    assert told.startswith(f"step 1: {problem}")
+
+
+@pytest.mark.parametrize("deadline", ["soon", "true", ".inf", "[1]"])
+def test_a_deadline_is_a_number_of_seconds(deadline: str) -> None:
+    [told] = problems(f"name: a\ndeadline: {deadline}\nsteps: [{{workty: a}}]")
+    assert told.startswith("deadline: expected a number of seconds, got ")
 
 
 def test_a_small_text_that_means_a_huge_value_is_refused_at_once() -> None:

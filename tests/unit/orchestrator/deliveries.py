@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from kombu.message import Message
+
 from workties import messages
 
 
@@ -16,6 +18,7 @@ class Sent:
     body: str
     properties: dict[str, Any] = field(default_factory=dict)
     delivery_info: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, Any] = field(default_factory=dict)
     fate: str = "open"
 
     @property
@@ -23,6 +26,23 @@ class Sent:
         return json.loads(self.body)
 
     def ack(self) -> None:
+        self.fate = "acknowledged"
+
+
+class Raw(Message):
+    """A delivery as kombu makes it of whatever was sent."""
+
+    fate = "open"
+
+    def __init__(self, body: bytes, content_type: str, content_encoding: str) -> None:
+        super().__init__(
+            body=body,
+            content_type=content_type,
+            content_encoding=content_encoding,
+            delivery_info={"exchange": messages.EVENTS_EXCHANGE, "routing_key": "x.state"},
+        )
+
+    def ack(self, *_: object) -> None:
         self.fate = "acknowledged"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import Any
 
@@ -11,7 +12,7 @@ from pymongo.errors import AutoReconnect
 
 from orchestrator.errors import Unavailable
 from orchestrator.events import EventHandler
-from tests.unit.orchestrator.deliveries import Sent, sent
+from tests.unit.orchestrator.deliveries import Raw, Sent, sent
 from tests.unit.orchestrator.runs.world import BoardModel, World
 from workties import messages as m
 
@@ -20,12 +21,12 @@ class Setting:
     def __init__(self) -> None:
         self.world = World()
         self.board = self.world.board()
-        self.kept: list[tuple[Any, str, str]] = []
+        self.kept: list[tuple[Any, str, str, str | None]] = []
         core = self.world.core
-        self.handler = EventHandler(core.engine, core.fleet, self.keep, self.world.clock)
+        self.handler = EventHandler(core.engine, core.fleet, self.keep)
 
-    def keep(self, body: Any, reason: str, key: str) -> None:
-        self.kept.append((body, reason, key))
+    def keep(self, body: Any, reason: str, key: str, sender: str | None) -> None:
+        self.kept.append((body, reason, key, sender))
 
     def sent(self, event: m.BoardEvent, **properties: Any) -> Sent:
         return sent(event, **properties)
@@ -95,6 +96,64 @@ def test_a_malformed_message_is_kept_aside_with_the_reason(setting: Setting, bod
     assert delivery.fate == "acknowledged"
 
 
+@pytest.mark.parametrize(
+    ("body", "content_type", "encoding"),
+    [
+        (b"{", "application/json", "utf-8"),
+        (b"[" * 100_000, "application/json", "utf-8"),
+        (b"\xff", "application/json", "utf-8"),
+        (b"{}", "application/x-python-serialize", "binary"),
+    ],
+)
+def test_what_kombu_cannot_or_may_not_decode_is_kept_aside(
+    setting: Setting, body: bytes, content_type: str, encoding: str
+) -> None:
+    delivery = Raw(body, content_type, encoding)
+    assert setting.handler.apply([delivery])
+    assert "cannot be decoded" in setting.kept[0][1]
+    assert delivery.fate == "acknowledged"
+
+
+def test_a_body_that_json_cannot_hold_is_kept_as_text(setting: Setting) -> None:
+    def keep(body: Any, *rest: Any) -> None:
+        setting.keep(json.loads(json.dumps(body)), *rest)
+
+    core = setting.world.core
+    delivery = Raw(
+        b'{"v": {"__type__": "uuid", "__value__": {"hex": "%s"}}}' % (b"5f" * 16), "application/json", "utf-8"
+    )
+    assert EventHandler(core.engine, core.fleet, keep).apply([delivery])
+    assert "__type__" in setting.kept[0][0]
+    assert delivery.fate == "acknowledged"
+
+
+REPLAY = {"x-workty-user-id": "BOARD", "x-workty-routing-key": "BOARD.completed"}
+
+
+@pytest.mark.parametrize(
+    ("exchange", "user_id", "headers", "believed"),
+    [
+        pytest.param("", "server", REPLAY, True, id="replayed by the server"),
+        pytest.param("", "server", {}, False, id="without a sender"),
+        pytest.param("", "server", REPLAY | {"x-workty-user-id": "another"}, False, id="of another sender"),
+        pytest.param("board-events", "server", REPLAY, False, id="through the exchange that boards write to"),
+        pytest.param("", "another", REPLAY, False, id="under another name"),
+        pytest.param("", None, REPLAY, False, id="under no name"),
+    ],
+)
+def test_a_replayed_event_is_believed_if_the_server_sent_it(
+    setting: Setting, exchange: str, user_id: str | None, headers: dict[str, str], *, believed: bool
+) -> None:
+    workflow, event = setting.running()
+    delivery = setting.sent(event, user_id=user_id)
+    delivery.headers = {name: value.replace("BOARD", event.board) for name, value in headers.items()}
+    delivery.delivery_info = {"exchange": exchange, "routing_key": "events"}
+    core = setting.world.core
+    EventHandler(core.engine, core.fleet, setting.keep, "server").apply([delivery])
+    assert setting.world.states(workflow) == ["completed" if believed else "waiting"]
+    assert len(setting.kept) == (not believed)
+
+
 def test_an_unknown_board_is_refused_with_a_line_that_says_how_to_add_it(
     setting: Setting, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -106,7 +165,8 @@ def test_an_unknown_board_is_refused_with_a_line_that_says_how_to_add_it(
     lines = [record.getMessage() for record in caplog.records]
     assert lines == [
         f"Board {stranger.id} is unknown and refused. To add a board: workty board add NAME, "
-        "then set WORKTY_BOARD_ID to the id that it prints"
+        "then set WORKTY_BOARD_ID to the id that it prints; "
+        f"one that is missing in a restored backup: workty board add NAME --id {stranger.id}"
     ]
 
 
@@ -128,14 +188,15 @@ def test_what_cannot_be_kept_aside_now_is_left_open(setting: Setting) -> None:
         raise Unavailable("The message broker")
 
     core = setting.world.core
-    handler = EventHandler(core.engine, core.fleet, away, setting.world.clock)
+    handler = EventHandler(core.engine, core.fleet, away)
     delivery = Sent("[1]", {}, {"routing_key": "x.state"})
     assert not handler.apply([delivery])
     assert delivery.fate == "open"
 
 
+@pytest.mark.parametrize("fault", [LookupError("a fault"), OverflowError("2**70"), RecursionError("too deep")])
 def test_one_event_that_cannot_be_applied_does_not_take_the_others_with_it(
-    setting: Setting, monkeypatch: pytest.MonkeyPatch
+    setting: Setting, monkeypatch: pytest.MonkeyPatch, fault: Exception
 ) -> None:
     workflow, completed = setting.running()
     accepted = setting.world.events[0]
@@ -143,14 +204,14 @@ def test_one_event_that_cannot_be_applied_does_not_take_the_others_with_it(
 
     def fragile(run_id: str, events: list[Any]) -> Any:
         if any(isinstance(event, m.Accepted) for event in events):
-            raise LookupError("a fault in the program")
+            raise fault
         return handle(run_id, events)
 
     monkeypatch.setattr(setting.world.core.engine, "handle", fragile)
     deliveries = [setting.sent(accepted), setting.sent(completed)]
     setting.handler.apply(deliveries)
     assert setting.world.states(workflow) == ["completed"]
-    assert [reason for _, reason, _ in setting.kept] == ["It cannot be applied: LookupError('a fault in the program')"]
+    assert [reason for _, reason, *_ in setting.kept] == [f"It cannot be applied: {fault!r}"]
     assert [delivery.fate for delivery in deliveries] == ["acknowledged"] * 2
 
 

@@ -28,7 +28,7 @@ class Setting:
         self.board = self.world.board()
         self.workflow = self.started()
         self.run = self.world.run(self.workflow).id
-        self.kept: list[tuple[Any, str, str]] = []
+        self.kept: list[tuple[Any, str, str, str | None]] = []
         self.handler = LogHandler(self.world.core.logs, self.keep)
         self.logs = RunLogs(self.world.database)
 
@@ -38,8 +38,8 @@ class Setting:
         self.world.take(self.board)
         return workflow
 
-    def keep(self, body: Any, reason: str, key: str) -> None:
-        self.kept.append((body, reason, key))
+    def keep(self, body: Any, reason: str, key: str, sender: str | None) -> None:
+        self.kept.append((body, reason, key, sender))
 
     def wrote(self, *texts: str, workflow: ObjectId | None = None) -> m.Log:
         """The next message of the current attempt."""
@@ -99,7 +99,7 @@ def test_lines_are_stored_though_nobody_can_be_told(
         assert setting.apply(setting.wrote("one"), setting.wrote("two")) == ["acknowledged"] * 2
     assert setting.texts() == ["one", "two"]
     assert [record.getMessage() for record in caplog.records] == [
-        f"run {setting.run}: lines are stored, but not told: The message broker is not reachable now. Try again in 2 s"
+        "Lines are stored, but not told: The message broker is not reachable now. Try again in 2 s"
     ]
 
 
@@ -140,7 +140,7 @@ def test_what_is_no_message_of_lines_is_kept_aside(setting: Setting) -> None:
     setting.handler.apply([delivery])
     setting.world.say(setting.board, setting.world.key(setting.workflow), m.Completed)
     setting.apply(setting.world.events[-1])
-    reasons = [reason for _, reason, _ in setting.kept]
+    reasons = [reason for _, reason, *_ in setting.kept]
     assert "expected a JSON object" in reasons[0]
     assert reasons[1] == "A completed has no place in the queue of logs"
 
@@ -177,7 +177,7 @@ def test_a_board_that_lost_its_attempt_may_still_say_what_it_wrote_but_not_for_i
     foreign = replace(late, board=setting.world.board().id)
     assert setting.apply(late, forged, foreign) == ["acknowledged"] * 3
     assert setting.texts() == ["before the power cut"]
-    assert [key.partition(".")[0] for _, _, key in setting.kept] == [setting.board.id, foreign.board]
+    assert [key.partition(".")[0] for _, _, key, _ in setting.kept] == [setting.board.id, foreign.board]
     setting.board = successor
     setting.apply(setting.wrote("after it"))
     assert setting.texts() == ["before the power cut", "after it"]

@@ -191,11 +191,15 @@ def test_interrupting_what_has_not_begun_says_so_with_its_checkpoint(journal: Jo
     assert journal.accepted() == []
 
 
+@pytest.mark.parametrize("restart", [False, True])
 def test_interrupting_what_is_not_known_is_answered_and_it_does_not_begin_later(
-    journal: Journal, assignment: Make
+    open_journal: Callable[..., Journal], assignment: Make, restart: bool
 ) -> None:
+    journal = open_journal()
     journal.interrupt(key_of(assignment()), Reason("paused", "by user"))
     first = send_all(journal)
+    if restart:
+        journal = open_journal()
     assert [(event["kind"], event["seq"], event["checkpoint"]) for event in first] == [("interrupted", 1, None)]
     assert take(journal, assignment()) is Taken.KNOWN
     assert told(journal) == first

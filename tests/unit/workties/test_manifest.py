@@ -84,6 +84,8 @@ def test_name_version_language_and_entry_are_enough() -> None:
         (SHORT + "[[properties]]\nname = 'a'\ndefault = 1979-05-27", r"properties\[0\].default: expected plain JSON"),
         (SHORT + "[limits]\nwal = 1", "limits.wal: unknown key; known are cpu"),
         (SHORT + "[limits]\nwall = -1", "limits.wall: "),
+        (SHORT + f"[limits]\nwall = {'9' * 400}", "limits.wall: expected a number from"),
+        (SHORT + f"labels = 0x{'f' * 5000}", "labels: .*got a number that is too long"),
         (SHORT + "limits = 1", "limits: expected an object"),
         (SHORT + "[access]\nwifi = true", "access.wifi: unknown key; known are devices"),
         (SHORT + "[access]\nhost = 1", "access.host: expected true or false"),

@@ -30,6 +30,7 @@ def test_what_was_not_declared_is_kept_as_it_is() -> None:
         ("number", 1.5, 1.5),
         ("number", "2", 2),
         ("number", " 2.5 ", 2.5),
+        ("number", "9" * 400, 10**400 - 1),
         ("integer", 3.0, 3),
         ("integer", "3", 3),
         ("boolean", False, False),

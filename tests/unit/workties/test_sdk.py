@@ -170,17 +170,18 @@ def test_an_exception_fails_the_program_and_shows_its_traceback(start: Start) ->
     assert "sdk.py" not in stderr
 
 
-def test_a_step_that_knows_why_it_fails_says_so_in_one_line(start: Start) -> None:
-    code = """
+@pytest.mark.parametrize(("given", "exit_code"), [("", 1), (", exit_code=75", 75), (", exit_code=0", 1)])
+def test_a_step_that_knows_why_it_fails_says_so_in_one_line(start: Start, given: str, exit_code: int) -> None:
+    code = f"""
     from workties import StepFailed, Workty
 
     class Fails(Workty):
         states = ("only",)
 
         def on_enter_only(self):
-            raise StepFailed("There is no sensor on pin 4")
+            raise StepFailed("There is no sensor on pin 4"{given})
     """
-    assert start(textwrap.dedent(code)).end() == (1, "", "There is no sensor on pin 4\n")
+    assert start(textwrap.dedent(code)).end() == (exit_code, "", "There is no sensor on pin 4\n")
 
 
 @pytest.mark.parametrize(

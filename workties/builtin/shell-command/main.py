@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from typing import NoReturn
 
 from workties import StepFailed, Workty
 from workties.sdk import Paused
@@ -37,7 +38,7 @@ class ShellCommand(Workty):
     def on_enter_running(self) -> None:
         if self.memory.get("begun") and not self.properties["repeatable"]:
             raise StepFailed(
-                "The board stopped while the command ran, so nobody knows how far it came. Look at what it did, then "
+                "The command was cut short, so nobody knows how far it came. Look at what it did, then "
                 "run the workflow again; with the property 'repeatable' it is run again by itself"
             )
         self._remember_that_it_begins()
@@ -46,14 +47,31 @@ class ShellCommand(Workty):
         in_time = command.follow(self.properties["timeout"])
         self.output.update(exit_code=command.exit_code, stdout=command.stdout, stdout_cut=command.cut)
         if not in_time:
-            raise StepFailed(f"The command ran longer than {self.properties['timeout']:g} s and was ended")
+            self._fail(f"The command ran longer than {self.properties['timeout']:g} s and was ended")
+        if command.stopped:
+            self._refuse_unexpected()
 
     def on_enter_checking(self) -> None:
+        try:
+            self._refuse_unexpected()
+        except StepFailed as error:
+            self._fail(str(error), error.exit_code)
+        self.progress(1, f"ended with exit code {self.output['exit_code']}")
+
+    def _refuse_unexpected(self) -> None:
         code = self.output["exit_code"]
         if code not in self.properties["expect"]:
             expected = ", ".join(map(str, self.properties["expect"]))
-            raise StepFailed(f"The command ended with exit code {code}; expected {expected}")
-        self.progress(1, f"ended with exit code {code}")
+            raise StepFailed(f"The command ended with exit code {code}; expected {expected}", exit_code=code)
+
+    def _fail(self, problem: str, exit_code: int = 1) -> NoReturn:
+        """Fail the step. The command has come to its end, so if the step is tried again it is run again."""
+        self.state = "running"
+        self.memory.pop("begun", None)
+        self.output.clear()
+        with contextlib.suppress(Paused):
+            self.checkpoint()
+        raise StepFailed(problem, exit_code=exit_code)
 
     def _remember_that_it_begins(self) -> None:
         self.memory["begun"] = True
@@ -72,10 +90,11 @@ class Command:
     Attributes:
         stdout: the last `KEPT` bytes that it wrote there, as text.
         cut: whether it wrote more than that.
+        stopped: whether the step was told to end while it ran.
     """
 
     def __init__(self, command: str, variables: dict[str, str]) -> None:
-        self._written, self._size, self._stopped = b"", 0, False
+        self._written, self._size, self.stopped = b"", 0, False
         signal.signal(signal.SIGTERM, self._stop)
         inherited = {name: value for name, value in os.environ.items() if name not in OWN_VARIABLES}
         self._process = subprocess.Popen(
@@ -87,7 +106,7 @@ class Command:
         )
         self._pipe = self._process.stdout.fileno()
         os.set_blocking(self._pipe, False)
-        if self._stopped:  # before there was anything to stop
+        if self.stopped:  # before there was anything to stop
             self._signal(signal.SIGTERM)
 
     @property
@@ -139,7 +158,7 @@ class Command:
         return bool(data)
 
     def _stop(self, *_: object) -> None:
-        self._stopped = True
+        self.stopped = True
         if hasattr(self, "_process"):
             self._signal(signal.SIGTERM)
 

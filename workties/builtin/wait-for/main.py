@@ -1,5 +1,6 @@
 """Waits for a port, a URL or a file. Each look tells what it saw, so that a wait in vain can say what was missing."""
 
+import contextlib
 import http.client
 import socket
 import ssl
@@ -9,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from workties import StepFailed, Workty
+from workties.sdk import Paused
 from workties.web import checked_url, in_words, shown
 
 #: Longest time that one look may take, seconds.
@@ -45,6 +47,7 @@ class WaitFor(Workty):
             if there:
                 break
             if waited >= timeout:
+                self._begin_anew()
                 raise StepFailed(f"Waited {timeout:g} s in vain for {self._target()}; last seen: {seen}")
             self.progress(waited / timeout, f"waited {waited:.0f} of {timeout:g} s; {seen}")
             if waited - saved >= CHECKPOINT:
@@ -56,6 +59,12 @@ class WaitFor(Workty):
     def on_enter_finishing(self) -> None:
         self.output["waited"] = round(self.memory["waited"], 3)
         self.progress(1, self.output["seen"])
+
+    def _begin_anew(self) -> None:
+        """Let another attempt, if there is one, wait for the whole time."""
+        self.memory["waited"] = 0.0
+        with contextlib.suppress(Paused):
+            self.checkpoint()
 
     def _rest(self, began: float, until: float) -> None:
         """Wait until so many seconds have been waited; what a pause remembers is never older than a tick."""

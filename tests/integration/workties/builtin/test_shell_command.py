@@ -36,9 +36,7 @@ def test_of_a_long_output_the_end_is_kept(perform: Start) -> None:
 @pytest.mark.parametrize(
     ("properties", "message"),
     [
-        ({"command": "exit 4"}, "The command ended with exit code 4; expected 0\n"),
-        ({"command": "kill -9 $$"}, "The command ended with exit code 137; expected 0\n"),
-        ({"command": "sleep 60", "timeout": 0.1}, "The command ran longer than 0.1 s and was ended\n"),
+        ({"command": ":", "expect": [1]}, "The command ended with exit code 0; expected 1\n"),
         ({"command": " "}, "Property 'command' is empty. Set it to what the shell is to run\n"),
         ({"command": ":", "expect": "0"}, "Property 'expect': expected a list of exit codes, e.g. [0, 1], got '0'\n"),
         ({"command": ":", "timeout": -1}, "Property 'timeout': expected seconds, 0 or more, got -1\n"),
@@ -52,6 +50,25 @@ def test_a_step_that_fails_says_why(perform: Start, properties: dict[str, Any], 
     assert stderr.startswith(message)
 
 
+@pytest.mark.parametrize(
+    ("properties", "code", "message"),
+    [
+        ({"command": "exit 4"}, 4, "The command ended with exit code 4; expected 0\n"),
+        ({"command": "kill -9 $$"}, 137, "The command ended with exit code 137; expected 0\n"),
+        ({"command": "sleep 60", "timeout": 0.1}, 1, "The command ran longer than 0.1 s and was ended\n"),
+    ],
+)
+def test_a_step_whose_command_failed_ends_as_it_did_and_may_run_it_again(
+    perform: Start, properties: dict[str, Any], code: int, message: str
+) -> None:
+    program = perform("shell-command", **properties)
+    *_, kept = (line for line in program.lines() if isinstance(line, StateLine))
+    assert program.end()[::2] == (code, message)
+    assert (kept.state, kept.memory) == ("running", {})
+    again = perform("shell-command", command="echo again", checkpoint=Checkpoint(kept.state, kept.memory))
+    assert again.end() == (0, "again\n", "")
+
+
 def test_what_a_command_leaves_behind_does_not_keep_the_step_and_ends_with_it(perform: Start) -> None:
     command = "(trap 'echo too late' TERM; sleep 60; echo late) & echo done"
     program = perform("shell-command", command=command)
@@ -63,9 +80,11 @@ def test_a_stop_reaches_the_command_which_may_end_in_its_own_way(perform: Start)
     program = perform("shell-command", command="trap 'echo saved; exit 5' TERM; echo up; while :; do sleep 0.05; done")
     assert program.process.stdout.readline() == b"up\n"
     program.process.send_signal(signal.SIGTERM)
+    *_, kept = (line for line in program.lines() if isinstance(line, StateLine))
     code, stdout, stderr = program.end()
-    assert (code, stdout) == (1, "saved\n")
+    assert (code, stdout) == (5, "saved\n")
     assert "exit code 5" in stderr
+    assert (kept.state, kept.memory) == ("running", {"begun": True})
 
 
 def test_a_pause_waits_for_the_commands_end_and_keeps_what_came_of_it(perform: Start, tmp_path: Path) -> None:
@@ -101,6 +120,6 @@ def test_a_command_that_was_cut_short_is_not_run_again_unless_it_may_be(perform:
     checkpoint = Checkpoint(kept.state, kept.memory)
     code, stdout, stderr = perform("shell-command", command="echo again", checkpoint=checkpoint).end()
     assert (code, stdout) == (1, "")
-    assert stderr.startswith("The board stopped while the command ran, so nobody knows how far it came.")
+    assert stderr.startswith("The command was cut short, so nobody knows how far it came.")
     repeatable = perform("shell-command", command="echo again", checkpoint=checkpoint, repeatable=True)
     assert repeatable.end() == (0, "again\n", "")

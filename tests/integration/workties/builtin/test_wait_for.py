@@ -96,7 +96,10 @@ def test_a_pause_keeps_the_time_that_was_waited(perform: Start) -> None:
     assert last == PausedLine()
     assert 100 < kept.memory["waited"] < 200
     over = Checkpoint("waiting", {"what": "file", "waited": 300.0})
-    assert "Waited 300 s in vain" in perform("wait-for", file="/no/such", checkpoint=over).end()[2]
+    program = perform("wait-for", file="/no/such", checkpoint=over)
+    *_, kept = program.lines()
+    assert "Waited 300 s in vain" in program.end()[2]
+    assert (kept.state, kept.memory["waited"]) == ("waiting", 0.0), "a retry waits for the whole time"
 
 
 def test_a_wait_that_was_over_is_not_waited_again(perform: Start) -> None:

@@ -58,7 +58,7 @@ def test_a_run_that_no_board_fits_says_what_it_waits_for(world: World) -> None:
     world.core.runs.start(workflow)
     reason = world.run(workflow).step.reason
     assert reason is not None
-    assert (reason.code, reason.message) == ("no-board", "No connected and enabled board has what it needs: java")
+    assert (reason.code, reason.message) == ("no-board", "No board has runtime 'java'; 1 board is connected (board-0)")
 
 
 def test_a_board_that_fits_serves_those_behind_a_run_that_it_does_not_fit(world: World) -> None:

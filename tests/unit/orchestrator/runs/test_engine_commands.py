@@ -87,6 +87,24 @@ def test_a_pause_withdrawn_too_late_goes_on_from_the_checkpoint_on_the_same_slot
     finish(world, board, workflow)
 
 
+@pytest.mark.parametrize("withdrawn", [False, True])
+def test_an_attempt_after_a_pause_tells_its_own_progress(world: World, withdrawn: bool) -> None:
+    board = world.board()
+    workflow = world.workflow(1)
+    world.core.runs.start(workflow)
+    world.drive(board, "state", "progress")
+    world.core.runs.pause(workflow)
+    if withdrawn:
+        world.core.runs.start(workflow)
+    world.obey(board)
+    world.deliver_all()
+    assert [change.step["progress"] for change in world.changes if change.step["state"] == "paused"] == [0.5]
+    if not withdrawn:
+        world.core.runs.start(workflow)
+    world.drive(board, "state", "progress", progress={"progress": 0.2})
+    assert world.run(workflow).step.progress == 0.2
+
+
 def test_a_running_step_stops_when_its_board_confirms(world: World) -> None:
     board = world.board()
     workflow = world.workflow(2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from bson import ObjectId
 
@@ -84,6 +86,36 @@ def test_an_attempt_that_its_agent_interrupts_to_stop_goes_on_elsewhere_and_is_n
     assert world.run(workflow).losses == 0
 
 
+def test_a_stop_that_the_board_confirms_is_no_loss(world: World) -> None:
+    board = world.board()
+    workflow = world.workflow(1)
+    world.core.runs.start(workflow)
+    world.drive(board, "state")
+    world.core.runs.stop(workflow, "enough")
+    world.obey(board)
+    world.deliver_all()
+    assert (world.run(workflow).state, world.run(workflow).losses) == (RunState.STOPPED, 0)
+
+
+@pytest.mark.parametrize(("seconds", "state"), [(59, "failed"), (61, "waiting")])
+def test_a_step_whose_agents_stop_soon_after_they_took_it_is_not_tried_for_ever(
+    world: World, seconds: int, state: str
+) -> None:
+    boards = [world.board(slots=1), world.board(slots=1)]
+    workflow = world.workflow(1)
+    world.core.runs.start(workflow)
+    for _ in range(10):
+        assert world.run(workflow).state is not RunState.FAILED
+        board = next(board for board in boards if board.assignments)
+        world.drive(board, "state", state={"checkpoint": m.Checkpoint("rebooting", {})})
+        world.now += timedelta(seconds=seconds)
+        world.say(board, world.key(workflow), m.Interrupted, reason=m.Reason("agent-stop", ""))
+        world.deliver_all()
+        for each in boards:
+            world.heartbeat(each)
+    assert (world.states(workflow), world.run(workflow).losses) == ([state], 0)
+
+
 def test_an_assignment_without_an_answer_is_sent_again_as_the_same_attempt(world: World) -> None:
     board = world.board()
     workflow = world.workflow(1)
@@ -92,6 +124,33 @@ def test_an_assignment_without_an_answer_is_sent_again_as_the_same_attempt(world
     assert len(board.assignments) == 1
     world.beat(2)
     assert [assignment.attempt for assignment in board.assignments] == [1, 1]
+
+
+def test_a_board_that_is_heard_and_never_answers_loses_the_attempt_and_the_third_time_the_run_fails(
+    world: World,
+) -> None:
+    world.board()
+    workflow = world.workflow(1)
+    world.core.runs.start(workflow)
+    attempts = [world.run(workflow).step.attempt]
+    for _ in range(18):
+        world.beat(10)
+        attempts.append(world.run(workflow).step.attempt)
+    assert attempts == [1] * 6 + [2] * 6 + [3] * 7
+    run = world.run(workflow)
+    assert (run.state, run.step.reason and run.step.reason.code) == (RunState.FAILED, "board-lost")
+    assert "did not answer the step, which was sent to it 6 times" in str(run.step.reason)
+
+
+def test_no_answer_is_missed_while_the_server_has_not_read_all_that_boards_said(world: World) -> None:
+    board = world.board()
+    workflow = world.workflow(1)
+    world.core.runs.start(workflow)
+    for _ in range(20):
+        world.heartbeat(board)
+        world.sweep(10, hears=False)
+    assert world.run(workflow).step.attempt == 1
+    assert len(board.assignments) == 21
 
 
 def test_a_stop_without_an_answer_is_asked_again(world: World) -> None:

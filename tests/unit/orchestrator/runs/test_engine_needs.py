@@ -19,7 +19,7 @@ def world() -> World:
 
 def mixed(world: World) -> tuple[ObjectId, list[ObjectId], list[ObjectId]]:
     """A workflow of two instances of two worktys: its id, theirs, and those of the worktys."""
-    workflow = world.workflow(2)
+    workflow = world.workflow(2, policies=[{"on_failure": "skip"}])
     instances = list(world.database["workty_instances"].find({"workflowId": workflow}, sort=[("_id", 1)]))
     first: Any = world.database["workties"].find_one({"_id": instances[0]["worktyId"]})
     second = first | {"_id": ObjectId()}
@@ -48,20 +48,22 @@ def test_an_active_run_awaits_the_instances_that_have_not_ended(world: World) ->
 
 def test_later_instances_of_a_run_that_failed_are_awaited_no_more(world: World) -> None:
     board = world.board()
-    workflow, (_, second), _ = mixed(world)
+    workflow = world.workflow(2)
     world.core.runs.start(workflow)
+    second = ObjectId(world.run(workflow).steps[1].instance)
     world.drive(board, "failed")
     assert world.states(workflow) == ["failed", "initial"]
     assert not world.core.runs.awaits(workflow, second)
 
 
-def test_a_deleted_workty_stops_the_runs_that_have_still_to_run_it_and_no_others(world: World) -> None:
+@pytest.mark.parametrize("ends", ["completed", "failed"])
+def test_a_deleted_workty_stops_the_runs_that_have_still_to_run_it_and_no_others(world: World, ends: str) -> None:
     board = world.board()
     workflow, _, (done, needed) = mixed(world)
     other = world.workflow(1)
     for started in (workflow, other):
         world.core.runs.start(started)
-    world.drive(board, "completed")
+    world.drive(board, ends)
     world.core.runs.stop_needing(done, "gone")
     assert world.run(workflow).state is RunState.WAITING
     world.core.runs.stop_needing(needed, "gone")

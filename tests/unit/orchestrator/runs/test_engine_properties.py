@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from orchestrator.errors import StateForbids
+from orchestrator.runs.documents import run_from
 from orchestrator.runs.machine import run_life_cycle, step_life_cycle
 from orchestrator.runs.vocabulary import RunState
 from tests.unit.orchestrator.runs.world import Crashed, World
@@ -19,23 +20,28 @@ from workties import messages as m
 picks = st.integers(min_value=0, max_value=1_000)
 
 
+EVERYTHING = {"retry_on": ["exit", "board-lost", "interrupted"]}
+AT_ONCE, LATER = {**EVERYTHING, "retries": 2, "backoff": 0}, {**EVERYTHING, "retries": 1, "backoff": 5}
+SKIP, TIDY, CLEANUP = {"on_failure": "skip"}, {"on_failure": "cleanup"}, {"cleanup": True}
+
+#: Workflows, by the last character of their account: as `World.workflow` takes them.
+KINDS: list[tuple[str, dict[str, Any]]] = [
+    ("1", {"steps": 2}),
+    ("1", {"policies": [AT_ONCE, SKIP], "recovery": {"on_interrupt": "fail", "offline_grace": 30}}),
+    ("2", {"policies": [LATER, LATER | SKIP], "recovery": {"resumable": False, "offline_grace": 60}, "deadline": 120}),
+    ("2", {"steps": 4, "policies": [CLEANUP, SKIP, AT_ONCE | TIDY, LATER | CLEANUP]}),
+    ("1", {"steps": 3, "policies": [TIDY, {}, CLEANUP], "recovery": {"on_interrupt": "fail"}, "deadline": 40}),
+]
+
+
 class Storm(RuleBasedStateMachine):
-    """Two boards, three workflows of two accounts, and everything that can happen to them."""
+    """Two boards, five workflows of two accounts with all kinds of policies, and everything that can happen to them."""
 
     def __init__(self) -> None:
         super().__init__()
         self.world = World()
         self.models = [self.world.board(slots=1), self.world.board(slots=2)]
-        accounts = ["0" * 23 + "1", "0" * 23 + "1", "0" * 23 + "2"]
-        recoveries: list[dict[str, Any]] = [
-            {},
-            {"on_interrupt": "fail", "offline_grace": 30},
-            {"resumable": False, "offline_grace": 60},
-        ]
-        self.workflows = [
-            self.world.workflow(steps=2, account=account, recovery=recovery)
-            for account, recovery in zip(accounts, recoveries, strict=True)
-        ]
+        self.workflows = [self.world.workflow(account="0" * 23 + account, **kind) for account, kind in KINDS]
         self.told = 0
         self.seen: dict[tuple[str, int], Any] = {}
 
@@ -48,15 +54,15 @@ class Storm(RuleBasedStateMachine):
 
     @rule(pick=picks)
     def start(self, pick: int) -> None:
-        self.attempt(self.world.core.runs.start, self.workflows[pick % 3])
+        self.attempt(self.world.core.runs.start, self.pick(self.workflows, pick))
 
     @rule(pick=picks)
     def pause(self, pick: int) -> None:
-        self.attempt(self.world.core.runs.pause, self.workflows[pick % 3])
+        self.attempt(self.world.core.runs.pause, self.pick(self.workflows, pick))
 
     @rule(pick=picks)
     def stop(self, pick: int) -> None:
-        self.attempt(self.world.core.runs.stop, self.workflows[pick % 3], "enough")
+        self.attempt(self.world.core.runs.stop, self.pick(self.workflows, pick), "enough")
 
     # --- boards
 
@@ -86,6 +92,17 @@ class Storm(RuleBasedStateMachine):
                 self.world.say(board, key, m.Failed, reason=m.Reason("exit", ""), return_code=1)
             case "stop":
                 self.world.say(board, key, m.Interrupted, reason=m.Reason("agent-stop", ""))
+
+    @rule(pick=picks, kind=st.sampled_from(["completed", "failed", "failed"]))
+    def work(self, pick: int, kind: str) -> None:
+        """A board takes all that it was sent and one attempt ends, without anything in between."""
+        board = self.models[pick % 2]
+        while board.assignments:
+            self.world.take(board)
+        if board.journal:
+            self.say(pick, kind)
+        for _ in range(len(self.world.events)):
+            self.deliver(0, again=False)
 
     @rule(pick=picks)
     def reboot(self, pick: int) -> None:
@@ -137,11 +154,32 @@ class Storm(RuleBasedStateMachine):
 
     @invariant()
     def steps_go_in_order(self) -> None:
+        """Before the current step all are done, or may be passed over; after it, none has begun."""
         for document in self.world.database["runs"].find({}):
-            states = [step["state"] for step in document["steps"]]
-            current = document["current"]
-            assert all(state == "completed" for state in states[:current])
-            assert all(state == "initial" for state in states[current + 1 :])
+            run = run_from(document)
+            cleans = [step for step in run.steps if step.policy.cleanup]
+            others = [step for step in run.steps if not step.policy.cleanup]
+            reached = run.current if run.failed is None or not run.step.policy.cleanup else run.failed
+            for index, step in enumerate(run.steps):
+                if step in others and index < reached:
+                    assert step.state == "completed" or (step.state == "failed" and step.policy.on_failure == "skip")
+                assert index in {run.current, run.failed} or step.state in {"initial", "completed", "failed"}
+                assert step in cleans or index <= reached or step.state == "initial"
+                assert step.failures <= step.policy.retries
+            asked = run.failed is not None and run.steps[run.failed].policy.on_failure == "cleanup"
+            assert asked or {step.state.value for step in cleans} <= {"initial"}
+
+    @invariant()
+    def the_end_of_a_run_follows_from_its_steps(self) -> None:
+        for document in self.world.database["runs"].find({}):
+            run = run_from(document)
+            if run.state is RunState.COMPLETED:
+                assert run.failed is None
+                assert all(step.state.final for step in run.steps if not step.policy.cleanup)
+            if run.state is RunState.FAILED:
+                assert run.failed is not None
+                assert run.steps[run.failed].reason is not None
+            assert not run.state.final or (run.due, run.board, run.queued) == (None, None, False)
 
     @invariant()
     def no_slot_is_leased_twice(self) -> None:

@@ -150,6 +150,22 @@ def test_a_silent_board_keeps_only_the_steps_that_may_be_silent_for_long(world: 
     assert world.run(patient).step.attempt == 1
 
 
+def test_a_step_that_goes_on_after_a_pause_waits_for_no_board_that_has_not_accepted_it(world: World) -> None:
+    board = world.board(slots=1)
+    workflow = started(world, board, point=POINT, offline_grace=600)
+    world.core.runs.pause(workflow)
+    world.obey(board)
+    world.deliver_all()
+    world.core.runs.start(workflow)
+    second = world.board(slots=1)
+    world.sweep(11)
+    world.heartbeat(second)
+    world.sweep(5)
+    assert [(sent.run, sent.checkpoint) for sent in second.assignments] == [
+        (world.run(workflow).id, m.Checkpoint("s", {"n": 1}))
+    ]
+
+
 def test_a_board_that_is_silent_for_longer_loses_also_those(world: World) -> None:
     board = world.board(slots=1)
     workflow = started(world, board, point=POINT, offline_grace=600)

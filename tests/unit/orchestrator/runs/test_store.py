@@ -11,7 +11,7 @@ from orchestrator.runs.decide import decide
 from orchestrator.runs.effects import Effects
 from orchestrator.runs.store import Stored
 from orchestrator.runs.vocabulary import BoardRef, PauseWanted, ReleaseSlot, SlotGranted, StopWanted
-from tests.unit.orchestrator.runs.world import World
+from tests.unit.orchestrator.runs.world import World, finish
 from workties import messages as m
 
 
@@ -90,8 +90,14 @@ def test_a_slot_that_the_run_has_leased_again_is_not_given_back_by_an_effect_car
             slots.append(board_id)
 
     effects = Effects(
-        database=world.database, boards=world, slots=Slots(), audience=world, links=world.link, clock=world.clock
-    )  # type: ignore[arg-type]
+        database=world.database,
+        runs=world.store,
+        boards=world,
+        slots=Slots(),  # type: ignore[arg-type]
+        audience=world,
+        links=world.link,
+        clock=world.clock,
+    )
     run = world.run(workflow)
     effects.carry_out(run, ReleaseSlot(board.id))
     assert slots == []
@@ -139,3 +145,15 @@ def test_an_account_that_comes_new_does_not_overtake_all_who_came_before(world: 
     for _ in range(3):
         world.drive(board, "completed")
     assert world.run(waiting).board is not None or world.run(waiting).state.final
+
+
+def test_a_run_that_was_stored_before_there_were_policies_goes_on(world: World) -> None:
+    board = world.board()
+    workflow = world.workflow(2)
+    world.core.runs.start(workflow)
+    steps = [f"steps.{index}.{name}" for index in range(2) for name in ("policy", "failures", "retryAt")]
+    newer = dict.fromkeys(("deadline", "due", "timed", "failed", *steps), "")
+    world.database["runs"].update_many({}, {"$unset": newer})
+    world.beat()
+    finish(world, board, workflow)
+    assert world.states(workflow) == ["completed", "completed"]

@@ -6,7 +6,7 @@ Time is a number that tests move. Boards hold what was sent to them until a test
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -41,6 +41,9 @@ class BoardModel:
     controls: list[m.Control] = field(default_factory=list)
     journal: dict[tuple[str, str, int], int] = field(default_factory=dict)
     known: set[tuple[str, str, int]] = field(default_factory=set)
+    finals: dict[tuple[str, str, int], m.StepEvent] = field(default_factory=dict)
+    away: bool = False
+    begun: list[tuple[str, str, int]] = field(default_factory=list)
 
 
 class World:
@@ -58,11 +61,13 @@ class World:
         self.database["runs"].create_indexes(list(INDEXES["runs"]))
         self.boards: dict[str, BoardModel] = {}
         self.events: list[m.BoardEvent] = []
+        self.sent: list[m.Assignment] = []
         self.changes: list[StepChange] = []
         self.progress: list[ProgressMade] = []
         self.logs: list[LogWritten] = []
         self.entities: list[EntityChange] = []
         self.crash_after: int | None = None
+        self.crashed = False
         self.broker_away = False
         self.core = build_core(self.database, self, self, self.link, clock=self.clock)
         self.store = RunStore(self.database)
@@ -74,7 +79,8 @@ class World:
 
     def assign(self, assignment: m.Assignment) -> None:
         self._edge()
-        self.boards[assignment.board].assignments.append(parse_assignment(m.encode(assignment)))
+        self.sent.append(parse_assignment(m.encode(assignment)))
+        self.boards[assignment.board].assignments.append(self.sent[-1])
 
     def control(self, control: m.Control) -> None:
         self._edge()
@@ -104,16 +110,28 @@ class World:
     def _edge(self) -> None:
         if self.crash_after is not None:
             if self.crash_after == 0:
-                self.crash_after = None
+                self.crash_after, self.crashed = None, True
                 raise Crashed
             self.crash_after -= 1
 
     # --- what clients do
 
     def workflow(
-        self, steps: int = 2, account: str = ACCOUNT, language: str = "python", **package_fields: Any
+        self,
+        steps: int = 2,
+        account: str = ACCOUNT,
+        language: str = "python",
+        *,
+        policies: Sequence[Mapping[str, Any]] = (),
+        deadline: float | None = None,
+        **package_fields: Any,
     ) -> ObjectId:
-        """A workflow of so many steps, of a workty whose stored package has these further fields."""
+        """A workflow of so many steps, of a workty whose stored package has these further fields.
+
+        Args:
+            policies: of the first instances, one each.
+            deadline: seconds that a run may take.
+        """
         workty = ObjectId()
         package = {
             "sha256": "a" * 64, "size": 1, "entry": "main.py", "language": language,
@@ -124,13 +142,19 @@ class World:
         )
         instances = [ObjectId() for _ in range(steps)]
         workflow = ObjectId()
-        for instance in instances:
+        for number, instance in enumerate(instances):
             self.database["workty_instances"].insert_one(
-                {"_id": instance, "workflowId": workflow, "worktyId": workty, "name": "", "propertiesIds": []}
-            )
+                {
+                    "_id": instance, "workflowId": workflow, "worktyId": workty, "name": "", "propertiesIds": [],
+                    "policy": dict(policies[number]) if number < len(policies) else {},
+                }
+            )  # fmt: skip
         self.database["workflows"].insert_one(
-            {"_id": workflow, "name": "wf", "accountId": ObjectId(account), "worktiesInstancesIds": instances}
-        )
+            {
+                "_id": workflow, "name": "wf", "accountId": ObjectId(account), "worktiesInstancesIds": instances,
+                "deadline": deadline,
+            }
+        )  # fmt: skip
         return workflow
 
     def run(self, workflow: ObjectId) -> Run:
@@ -173,21 +197,34 @@ class World:
         """The oldest assignment goes to the journal, as the agent does it."""
         assignment = board.assignments.pop(0)
         key = (assignment.run, assignment.instance, assignment.attempt)
-        if key in board.known:
+        newest = max((attempt for *step, attempt in board.known if (*step,) == key[:2]), default=0)
+        if key in board.finals:
+            self.events.append(board.finals[key])
+        elif key in board.journal:
             return
-        board.known.add(key)
-        board.journal[key] = 0
-        self.say(board, key, m.Accepted)
+        elif key in board.known or newest > assignment.attempt:
+            self._tell(board, key, 1, m.Refused, reason=m.Reason("old-attempt", ""))
+        else:
+            board.known.add(key)
+            board.begun.append(key)
+            board.journal[key] = 0
+            self.say(board, key, m.Accepted)
 
     def say(self, board: BoardModel, key: tuple[str, str, int], kind: type, **fields: Any) -> None:
         """The board says something about an attempt; it waits in `events`."""
-        run, instance, attempt = key
-        seq = board.journal[key] = board.journal[key] + 1
-        common = {"run": run, "instance": instance, "attempt": attempt, "seq": seq, "board": board.id}
-        event = kind(id=f"{run}{instance}{attempt}{seq}", at="2026-01-01T00:00:00Z", **common, **fields)
-        self.events.append(parse_event(m.encode(event)))
+        board.journal[key] += 1
+        event = self._tell(board, key, board.journal[key], kind, **fields)
         if event.final:
             del board.journal[key]
+            board.finals[key] = event
+
+    def _tell(self, board: BoardModel, key: tuple[str, str, int], seq: int, kind: type, **fields: Any) -> m.StepEvent:
+        run, instance, attempt = key
+        common = {"run": run, "instance": instance, "attempt": attempt, "seq": seq, "board": board.id}
+        event = kind(id=f"{run}{instance}{attempt}{seq}", at="2026-01-01T00:00:00Z", **common, **fields)
+        event = parse_event(m.encode(event))
+        self.events.append(event)
+        return event
 
     def obey(self, board: BoardModel) -> None:
         """The oldest control is carried out, as the agent does it."""
@@ -195,6 +232,10 @@ class World:
         key = (control.run, control.instance, control.attempt)
         if control.command == "forget":
             board.journal.pop(key, None)
+            board.finals.pop(key, None)
+            board.known.add(key)
+        elif key in board.finals:
+            self.events.append(board.finals[key])
         elif key in board.journal or key not in board.known:
             code = "stopped" if control.command == "stop" else "paused"
             board.known.add(key)
@@ -224,10 +265,11 @@ class World:
         self.core.reconciler.sweep(datetime(2026, 1, 1, tzinfo=UTC) if hears else None)
 
     def beat(self, seconds: float = 3.0) -> None:
-        """Time passes while every board lives: heartbeats, then a sweep."""
+        """Time passes while every board that is not away lives: heartbeats, then a sweep."""
         self.now += timedelta(seconds=seconds)
         for board in self.boards.values():
-            self.heartbeat(board)
+            if not board.away:
+                self.heartbeat(board)
         self.sweep()
 
     # --- short cuts

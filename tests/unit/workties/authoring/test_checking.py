@@ -78,16 +78,22 @@ def test_all_mistakes_of_a_manifest_are_found_at_once_each_in_its_line(folder: P
         'version = 1.0\nlanguage = "pyton"\nentry = "x"\nlabel = []\n'
         '[[properties]]\nname = "a"\n[[properties]]\nname = "b"\ntype = "number"\ndefault = "x"\n'
         '[[properties]]\ntype = "text"\n[limits]\ncpu = "1"\n'
+        '[policy]\nretries = 101\ntimeout = 9\nretry_on = ["exit", "luck"]\n'
     )
     assert [line.partition(", got")[0] for line in found_in(folder)] == [
         "workty.toml: name is missing",
         "workty.toml:1: version: expected a text of up to 64 characters",
         "workty.toml:2: language: expected one of executable, java, nodejs, python",
         "workty.toml:4: label: unknown key; known are access, description, entry, labels, language, limits, name, "
-        "offline_grace, on_interrupt, properties, resumable, states, version",
+        "offline_grace, on_interrupt, policy, properties, resumable, states, version",
         "workty.toml:10: properties[1].default: expected a value of type number",
         "workty.toml:11: properties[2].name is missing",
         "workty.toml:14: limits.cpu: expected a number",
+        "workty.toml:16: policy.retries: expected a whole number from 0 to 100",
+        "workty.toml:17: policy.timeout: unknown key; known are backoff, backoff_factor, backoff_most, exit_codes, "
+        "jitter, on_failure, retries, retry_on",
+        "workty.toml:18: policy.retry_on: expected one of board-lost, crash, exit, interrupted, memory, output, "
+        "package, signal, timeout",
     ]
 
 
