@@ -62,7 +62,7 @@ class Fleet:
 
     def _heard(self, heartbeat: Heartbeat) -> None:
         if isinstance(heartbeat, Bye):
-            if self._boards.left(heartbeat.board, heartbeat.boot):
+            if self._boards.left(heartbeat):
                 log.info("The board says bye: %s", heartbeat.reason)
                 self._tell(heartbeat.board)
                 for run in self._runs.holding(heartbeat.board):

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from signal import Signals
 from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
@@ -90,6 +91,11 @@ class MongoServer:
         """Kill the server at once, as a power cut does. Its files stay for `restart`."""
         if self._process is not None:
             self._process.end()
+
+    def signal(self, number: Signals) -> None:
+        """Send a signal to the server, if it runs."""
+        if self._process is not None:
+            self._process.signal(number)
 
     def restart(self) -> None:
         """Start the server again on the same port with the same files, killing it first if it runs."""

@@ -149,7 +149,15 @@ def test_a_step_that_another_board_took_over_goes_on_where_the_database_has_it(w
     world.take(second)
     restore(world, copy)
     world.database["devices"].insert_one(
-        {**copy["devices"][0], "_id": ObjectId(second.id), "name": "second", "leases": [], "boot": "", "draining": True}
+        {
+            **copy["devices"][0],
+            "_id": ObjectId(second.id),
+            "name": "second",
+            "leases": [],
+            "boot": "",
+            "boots": [],
+            "draining": True,
+        }
     )
     world.heartbeat(first)
     for _ in range(10):

@@ -114,6 +114,24 @@ def test_an_old_heartbeat_that_comes_late_changes_nothing(world: World) -> None:
     assert world.core.boards.all()[0].slots == 3
 
 
+def test_a_heartbeat_of_an_earlier_start_of_the_agent_that_comes_late_changes_nothing(world: World) -> None:
+    board = world.board(slots=3)
+    old = m.Heartbeat(**world.vitals(board) | {"slots": 1})
+    board.boot += 1
+    world.heartbeat(board)
+    assert world.core.boards.disconnected(board.id, world.now)
+    world.core.fleet.heard(old)
+    assert (world.core.boards.all()[0].slots, world.core.boards.all()[0].connected) == (3, False)
+
+
+def test_a_heartbeat_that_comes_after_the_bye_that_followed_it_changes_nothing(world: World) -> None:
+    board = world.board(slots=3)
+    late = m.Heartbeat(**world.vitals(board))
+    world.core.fleet.heard(world.bye(board))
+    world.core.fleet.heard(late)
+    assert not world.core.boards.all()[0].connected
+
+
 def test_an_account_that_comes_new_does_not_overtake_all_who_came_before(world: World) -> None:
     board = world.board(slots=1)
     busy, new = "0" * 23 + "2", "0" * 23 + "3"
