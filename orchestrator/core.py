@@ -26,6 +26,7 @@ from orchestrator.live import Audience
 from orchestrator.log_events import LogHandler
 from orchestrator.payments.purchases import Purchases
 from orchestrator.pulse import Pulse
+from orchestrator.runs.differences import Differences
 from orchestrator.runs.effects import Boards, Effects, Links
 from orchestrator.runs.engine import Engine
 from orchestrator.runs.log_keeper import LogKeeper
@@ -94,10 +95,18 @@ def build_core(
 
     slots = SlotAllocator(boards, store, handle, clock, audience)
     effects = Effects(
-        database=database, boards=sender, slots=slots, audience=audience, links=links, clock=clock, tracing=tracing
+        database=database,
+        runs=store,
+        boards=sender,
+        slots=slots,
+        audience=audience,
+        links=links,
+        clock=clock,
+        tracing=tracing,
     )
-    engine = Engine(store, effects, clock, lambda: uuid.uuid4().hex, tracing=tracing)
-    fleet = Fleet(boards, store, slots, handle, clock, audience=audience)
+    differences = Differences()
+    engine = Engine(store, effects, clock, lambda: uuid.uuid4().hex, differences, tracing=tracing)
+    fleet = Fleet(boards, store, slots, handle, clock, audience=audience, differences=differences)
     reconciler = Reconciler(
         engine=engine,
         effects=effects,
@@ -106,6 +115,7 @@ def build_core(
         fleet=fleet,
         slots=slots,
         explainer=Explainer(WaitingRuns(database), clock, audience),
+        differences=differences,
         timing=timing,
         clock=clock,
     )

@@ -26,6 +26,8 @@ PREFETCH = 200
 WAIT = 0.5
 #: How long (seconds) it waits after a batch that could not be applied.
 RETRY = 1.0
+#: First and longest wait (seconds) between two tries to connect; each is twice the one before.
+FIRST_WAIT, LONGEST_WAIT = 0.2, 2.0
 #: AMQP heartbeat (seconds); the broker sends a frame each half of it.
 AMQP_HEARTBEAT = 4
 #: Without any byte from the broker, or with a queue that is never read to its end, for this long (seconds), the silence
@@ -93,18 +95,18 @@ class Listener:
         return since
 
     def _run(self) -> None:
-        pause = 0.2
+        pause = FIRST_WAIT
         while not self._stopping.is_set():
             try:
                 with self._app.connection_for_read(heartbeat=AMQP_HEARTBEAT) as connection:
                     connection.connect()
                     self._declare(connection)
-                    pause = 0.2
+                    pause = FIRST_WAIT
                     self._consume(connection)
             except (*Connection().connection_errors, *Connection().channel_errors, OSError) as error:
                 log.warning("The message broker is not reachable (%s). Trying again", type(error).__name__)
                 self._stopping.wait(pause)
-                pause = min(pause * 2, 5.0)
+                pause = min(pause * 2, LONGEST_WAIT)
             except Exception:  # a fault in the program: nobody else would read on
                 log.exception("Reading queue '%s' went wrong. Beginning again", self._queue.name)
                 self._stopping.wait(RETRY)

@@ -43,7 +43,8 @@ class ServerSettings:
         log_format: one of `FORMATS`: text on a terminal and JSON elsewhere, or always the same.
         name_email_login: whether name and e-mail do as credentials, for trying things out on this machine.
         audit_days: how long the audit trail keeps an entry.
-        log_days: how long lines that steps wrote are kept.
+        log_days: how long lines that steps wrote are kept, but not longer than runs.
+        run_days: how long a run is kept after it has finished; the latest one of each workflow stays.
         tls_cert, tls_key: files (PEM) with which the API serves HTTPS; both or none.
         cors_origins: origins whose pages may use the API from a browser.
         rate_limit: most requests of an account, and of an address, e.g. "110 per second".
@@ -67,6 +68,7 @@ class ServerSettings:
     name_email_login: bool = False
     audit_days: float = 365.0
     log_days: float = 30.0
+    run_days: float = 365.0
     tls_cert: str | None = None
     tls_key: str | None = None
     cors_origins: tuple[str, ...] = ()
@@ -340,4 +342,5 @@ RULES: Mapping[str, Rule] = {
     "name_email_login": Rule(_flag, "1"),
     "audit_days": Rule(_days, "365"),
     "log_days": Rule(_days, "30"),
+    "run_days": Rule(_days, "365"),
 }

@@ -14,8 +14,9 @@ from kombu import Connection
 #: Seconds to wait for a connection, and for the broker's confirmation of an event.
 TIMEOUT = 5.0
 #: Waits between two tries to connect, seconds: the first and the longest; each is twice the one before. When the
-#: broker comes back, a board must be heard before the server calls it disconnected (10 s).
-FIRST_WAIT, LONGEST_WAIT = 0.5, 5.0
+#: broker comes back, what ended meanwhile is to be recorded within 10 s, and a board heard before the server calls it
+#: disconnected.
+FIRST_WAIT, LONGEST_WAIT = 0.5, 3.0
 #: Seconds after which a silent connection counts as lost.
 HEARTBEAT = 30
 

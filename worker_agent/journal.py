@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 
 #: Ended attempts that are remembered, so that a second delivery is answered and not run.
 KEPT_ATTEMPTS = 1000
+#: Seconds between two tries to write what must be written to a journal that cannot be written.
+JOURNAL_WAIT = 2.0
 #: Numbers set aside for progress events, which are numbered without a write.
 _RESERVE = 32
 #: Confirmed events are struck out together with the next write, or when there are so many of them.

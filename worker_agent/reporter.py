@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 from worker_agent.errors import JournalUnavailable
-from worker_agent.journal import Journal
+from worker_agent.journal import JOURNAL_WAIT, Journal
 from worker_agent.outcome import Outcome
 from worker_agent.publisher import Publisher
 from worker_agent.records import Draft, Key
@@ -33,6 +33,7 @@ class Reporter:
 
     Args:
         now: the time as ISO 8601 text.
+        wait: waits so many seconds, but not when the step is to end: then True at once.
         clock: seconds that only grow.
         states: is told of states, for traces.
     """
@@ -43,22 +44,35 @@ class Reporter:
         journal: Journal,
         publisher: Publisher,
         now: Callable[[], str],
-        clock: Callable[[], float] = time.monotonic,
         *,
+        wait: Callable[[float], bool],
+        clock: Callable[[], float] = time.monotonic,
         states: StateSpans | None = None,
     ) -> None:
         self._states = states or StateSpans(NO_TRACING)
-        self._key, self._journal, self._publisher, self._now, self._clock = key, journal, publisher, now, clock
+        self._key, self._journal, self._publisher = key, journal, publisher
+        self._now, self._wait, self._clock = now, wait, clock
         self._lines: list[LogLine] = []
         self._size = 0
         self._flush_at: float | None = None
         self._dropped = 0
 
     def state(self, checkpoint: Checkpoint) -> None:
-        """The step entered a state, or made a checkpoint within it; from here it can go on."""
+        """The step entered a state, or made a checkpoint within it; from here it can go on.
+
+        Returns when that is stored, however long the disk is full, or when the step is to end.
+        """
         self._states.entered(checkpoint.state)
-        draft = partial(StateReported, state=checkpoint.state, checkpoint=checkpoint)
-        self._journal.report(self._key, *self._take_lines(), draft, checkpoint=checkpoint)
+        drafts = self._take_lines()
+        drafts.append(partial(StateReported, state=checkpoint.state, checkpoint=checkpoint))
+        while True:
+            try:
+                self._journal.report(self._key, *drafts, checkpoint=checkpoint)
+                return
+            except JournalUnavailable as error:
+                logger.error("%s: state '%s' is not stored. %s", self._key, checkpoint.state, error)
+                if self._wait(JOURNAL_WAIT):
+                    return
 
     def progress(self, progress: float, message: str) -> None:
         """The step is this far."""

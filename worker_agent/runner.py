@@ -6,12 +6,14 @@ orders there are is decided in `control`.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
 import platform
 import shutil
 import threading
+import time
 from bisect import insort
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -21,7 +23,7 @@ from typing import TypeVar
 from worker_agent.commands import command, make_executable
 from worker_agent.errors import Cancelled, JournalUnavailable, PackageUnavailable, StepNotStarted
 from worker_agent.isolation import Isolation
-from worker_agent.journal import Journal
+from worker_agent.journal import JOURNAL_WAIT, Journal
 from worker_agent.orders import Orders, Stop
 from worker_agent.outcome import Outcome
 from worker_agent.packages import Packages
@@ -42,8 +44,9 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between two tries to write the end of a step to a journal that cannot be written.
-JOURNAL_WAIT = 2.0
+#: Seconds between two tries to prepare a step on a full disk, and how long it is tried.
+ROOM_WAIT, ROOM_SECONDS = 2.0, 120.0
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Runner:
@@ -174,7 +177,9 @@ class Runner:
 
     def _perform(self, assignment: Assignment, orders: Orders, slot: int) -> None:
         states = StateSpans(self._tracing)
-        reporter = Reporter(key_of(assignment), self._journal, self._publisher, self._now, states=states)
+        reporter = Reporter(
+            key_of(assignment), self._journal, self._publisher, self._now, wait=orders.wait, states=states
+        )
         tell = self._attempt(assignment, orders, reporter, slot)
         states.end()
         self._written(tell)
@@ -215,7 +220,7 @@ class Runner:
         directory = self._input_file(key).parent
         try:
             state = assignment.checkpoint.state if assignment.checkpoint else ""
-            launch = self._prepare(assignment, directory, orders)
+            launch = self._prepare_when_room(assignment, directory, orders)
             if orders.stop or orders.pause:
                 raise Cancelled
             process = self._isolation.start(self._isolation.confine(launch, slot, assignment.access))
@@ -226,6 +231,22 @@ class Runner:
                 process.close()
         finally:
             _remove(directory)
+
+    def _prepare_when_room(self, assignment: Assignment, directory: Path, orders: Orders) -> Launch:
+        """As `_prepare`. A disk that is full now may have room soon, and the step was taken."""
+        until = time.monotonic() + ROOM_SECONDS
+        while True:
+            try:
+                return self._prepare(assignment, directory, orders)
+            except OSError as error:
+                if error.errno not in _FULL or time.monotonic() >= until:
+                    raise
+                logger.error(
+                    "%s: no room for its files (%s). Trying again in %g s", key_of(assignment), error, ROOM_WAIT
+                )
+                _remove(directory)
+                if orders.wait(ROOM_WAIT):
+                    raise Cancelled from error
 
     def _prepare(self, assignment: Assignment, directory: Path, orders: Orders) -> Launch:
         """Make the step's directory: its package, its home, its input."""

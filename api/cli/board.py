@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit
 
 import click
+from bson import ObjectId
 
 from api.cli.server import prepared_database
 from orchestrator.boards.store import BoardStore
@@ -20,23 +21,35 @@ from orchestrator.settings import BOTH_URLS, load
 from workties.messages import EVENTS_EXCHANGE
 
 
-def add_board(environ: Mapping[str, str], name: str, *, as_json: bool) -> int:
-    """Add the board and print what is left to do; returns an exit code."""
+def add_board(environ: Mapping[str, str], name: str, *, board_id: str | None, as_json: bool) -> int:
+    """Add the board and print what is left to do; returns an exit code.
+
+    Args:
+        board_id: the id that it had in a database which was lost; its account and settings are still those.
+    """
     settings = load(environ, required=BOTH_URLS)
     if not name.strip() or len(name) > 256:
         raise BadSettings([f"A board's name has 1 to 256 characters, got {name!r}"])
+    if board_id is not None and not ObjectId.is_valid(board_id):
+        raise BadSettings([f"--id: the id of a board has 24 hexadecimal digits, got {board_id!r}"])
     sender = BoardSender(server_app(str(settings.amqp_url)))
     sender.declare()
+    boards = BoardStore(prepared_database(settings))
+    if board_id is not None and boards.known(board_id):
+        raise click.ClickException(f"Board {board_id} is known already")
     try:
-        board = BoardStore(prepared_database(settings)).add(name, utc_now())
+        board = boards.add(name, utc_now(), ObjectId(board_id))
     except ValidationFailed as error:
         raise click.ClickException(" ".join(error.problems)) from error
     sender.add_board(board.id)
     vhost = unquote(urlsplit(str(settings.amqp_url)).path[1:]) or "/"
     password = secrets.token_hex(24)
-    commands = account_commands(board.id, password, vhost)
+    commands = account_commands(board.id, password, vhost) if board_id is None else []
     if as_json:
         click.echo(json.dumps({"id": board.id, "name": name, "commands": commands}))
+        return 0
+    if board_id is not None:
+        click.echo(f"Board '{name}' is added again: {board.id}. Its account on the broker and its settings still count")
         return 0
     click.echo(f"Board '{name}' is added: {board.id}\n\nOn the broker, make its account (shown once):\n")
     for command in commands:

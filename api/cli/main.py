@@ -110,13 +110,14 @@ def board() -> None:
 
 @board.command("add")
 @click.argument("name")
+@click.option("--id", "board_id", metavar="ID", help="Add a board again that a restored database does not have.")
 @click.option("--json", "as_json", is_flag=True, help="For scripts: one JSON object with id and commands.")
-def board_add(name: str, as_json: bool) -> None:
+def board_add(name: str, board_id: str | None, as_json: bool) -> None:
     """Add a board and print how to give it its account on the broker and its settings."""
     server_extra()
     from api.cli.board import add_board  # noqa: PLC0415
 
-    run_command(lambda environ: add_board(environ, name, as_json=as_json), dict(os.environ))
+    run_command(lambda environ: add_board(environ, name, board_id=board_id, as_json=as_json), dict(os.environ))
 
 
 def _environment(host: str | None, port: int | None) -> dict[str, str]:

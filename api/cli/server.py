@@ -27,6 +27,7 @@ from orchestrator.database import connect, create_indexes
 from orchestrator.errors import BadSettings, Unavailable
 from orchestrator.live import Audience
 from orchestrator.runs.reconcile import Timing
+from orchestrator.runs.retention import keep_runs, mark_older_runs
 from orchestrator.runs.store import INDEXES as RUN_INDEXES
 from orchestrator.runs.vocabulary import StoredPackage
 from orchestrator.seed import seed
@@ -37,8 +38,9 @@ from workties.tracing import NO_TRACING, Tracing, tracing_from
 
 log = logging.getLogger(__name__)
 
-#: How long (seconds) a request waits for a database that is away: clients are told within two seconds.
-ANSWER_SECONDS = 1.0
+#: How long (seconds) a request waits for a database that is away: clients are told within two seconds. The driver looks
+#: every half second, and a wait that ends just at a look would last until the next one.
+ANSWER_SECONDS = 0.9
 
 
 def serve_api(environ: Mapping[str, str], threads: int) -> int:
@@ -51,6 +53,7 @@ def serve_api(environ: Mapping[str, str], threads: int) -> int:
     seeded = seed(database, settings.admin_email, settings.admin_password, utc_now())
     if seeded.generated_password is not None:
         log.warning("First account %s, password (shown once): %s", settings.admin_email, seeded.generated_password)
+    keep_runs(database, settings.run_days)
     database.client.close()
     log.info("REST and live API: %s/api/v1", settings.public_url)
     serve_gunicorn(lambda: web_application(settings, tracing(environ, "workty-api")), listener, threads, tls)
@@ -135,6 +138,8 @@ def serve_orchestrator(environ: Mapping[str, str]) -> int:
     log_to_stderr(settings.log_level, settings.log_format)
     stopping = stop_on_signals()
     database = prepared_database(settings)
+    keep_runs(database, settings.run_days)
+    mark_older_runs(database)
     app = broker.server_app(str(settings.amqp_url))
     telling = Telling(Channel(settings.amqp_url, serves=False))
     links = PackageLinks(link_secret(database), settings.public_url)
@@ -190,4 +195,5 @@ def core_over(
         url, ends = links.url(package.sha256, utc_now())
         return Package(package.sha256, package.size, url, ends.isoformat())
 
-    return build_core(database, sender, audience, link, timing=timing, log_days=settings.log_days, tracing=tracing)
+    log_days = min(settings.log_days, settings.run_days)
+    return build_core(database, sender, audience, link, timing=timing, log_days=log_days, tracing=tracing)

@@ -28,7 +28,9 @@ RETRIES = {"max_retries": 3, "interval_start": 0, "interval_step": 0.2, "interva
 
 #: AMQP heartbeat (seconds) of the connection that listens.
 HEARTBEAT = 8
-_FIRST_PAUSE = 0.2
+#: First and longest wait (seconds) between two tries to listen again; what is told meanwhile is missed by clients that
+#: follow nothing.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 2.0
 
 log = logging.getLogger("workty.api")
 
@@ -86,7 +88,7 @@ class LiveQueue(KombuManager):  # type: ignore[misc]
             except (*kombu.Connection().connection_errors, *kombu.Connection().channel_errors, OSError) as error:
                 log.warning("Live messages of other processes are not heard (%s). Trying again", type(error).__name__)
                 time.sleep(pause)
-                pause = min(pause * 2, 5.0)
+                pause = min(pause * 2, _LONGEST_PAUSE)
 
 
 def _read(connection: kombu.Connection, messages: Any) -> Iterator[Any]:

@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 from orchestrator.boards.slots import Handle, SlotAllocator
 from orchestrator.boards.store import Board, BoardStore
 from orchestrator.live import NOBODY, Audience, EntityChange, EntityKind
+from orchestrator.runs.differences import Difference, Differences
 from orchestrator.runs.recovery import gives_up
+from orchestrator.runs.sightings import BoardBack, BoardLeft, BoardLost
 from orchestrator.runs.store import RunStore
-from orchestrator.runs.vocabulary import BoardBack, BoardLeft, BoardLost
 from workties.messages import Bye, Heartbeat
 from workties.process_log import about
 
@@ -31,6 +32,7 @@ class Fleet:
         handle: gives an event to a run, as `Engine.handle`.
         clock: the moment, UTC.
         audience: is told what people see of boards.
+        differences: is told of boards that the database does not know.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Fleet:
         clock: Callable[[], datetime],
         *,
         audience: Audience = NOBODY,
+        differences: Differences,
     ) -> None:
         self._boards = boards
         self._runs = runs
@@ -49,6 +52,7 @@ class Fleet:
         self._handle = handle
         self._clock = clock
         self._audience = audience
+        self._differences = differences
         self._reminded: dict[str, datetime] = {}
 
     def heard(self, heartbeat: Heartbeat) -> None:
@@ -58,7 +62,7 @@ class Fleet:
 
     def _heard(self, heartbeat: Heartbeat) -> None:
         if isinstance(heartbeat, Bye):
-            if self._boards.left(heartbeat.board, heartbeat.boot):
+            if self._boards.left(heartbeat):
                 log.info("The board says bye: %s", heartbeat.reason)
                 self._tell(heartbeat.board)
                 for run in self._runs.holding(heartbeat.board):
@@ -123,6 +127,7 @@ class Fleet:
 
     def _remind(self, board_id: str) -> None:
         now = self._clock()
+        self._differences.add(Difference.UNKNOWN_BOARD, board_id, now)
         last = self._reminded.get(board_id)
         if last is None or (now - last).total_seconds() >= REMIND_SECONDS:
             if len(self._reminded) >= 1000:
@@ -130,7 +135,8 @@ class Fleet:
             self._reminded[board_id] = now
             log.warning(
                 "Board %s is unknown and refused. To add a board: workty board add NAME, then set WORKTY_BOARD_ID to "
-                "the id that it prints",
+                "the id that it prints; one that is missing in a restored backup: workty board add NAME --id %s",
+                board_id,
                 board_id,
             )
 

@@ -9,7 +9,15 @@ from orchestrator.boards.fitting import waiting_reason
 from orchestrator.boards.store import Board, BoardStore
 from orchestrator.live import NOBODY, Audience, EntityChange, EntityKind
 from orchestrator.runs.store import RunStore
-from orchestrator.runs.vocabulary import NO_SLOT, BoardRef, Run, RunEvent, SlotGranted, StepReason, StillWaiting
+from orchestrator.runs.vocabulary import (
+    NO_SLOT,
+    BoardRef,
+    Run,
+    RunEvent,
+    SlotGranted,
+    StepReason,
+    StillWaiting,
+)
 
 Handle = Callable[[str, list[RunEvent]], Run | None]
 

@@ -18,7 +18,7 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from orchestrator.errors import ValidationFailed
-from workties.messages import ActiveAttempt, Heartbeat, encode
+from workties.messages import ActiveAttempt, Bye, Heartbeat, encode
 
 INDEXES: Mapping[str, Sequence[IndexModel]] = {
     "devices": [
@@ -32,8 +32,11 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
 #: section 7).
 TOLD_EVERY = timedelta(seconds=10)
 
+#: How many starts (boots) of a board's agent are remembered, so that late heartbeats of ended ones are known as such.
+KEPT_BOOTS = 16
+
 #: What a heartbeat lists may be long and is nobody's affair but the reconciler's.
-_SHOWN: Mapping[str, int] = {"active": 0}
+_SHOWN: Mapping[str, int] = {"active": 0, "boots": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +139,7 @@ class BoardStore:
             "runtimes": [],
             "labels": [],
             "active": [],
+            "boots": [],
         }
         try:
             self._boards.insert_one(document)
@@ -189,18 +193,28 @@ class BoardStore:
     # --- life
 
     def heard(self, heartbeat: Heartbeat, now: datetime) -> Heard | None:
-        """Note a heartbeat, unless a later one of the same boot was noted. None if there is no such board."""
+        """Note a heartbeat, unless one that was sent later, or one of a later boot, was noted.
+
+        None if there is no such board.
+        """
         if not ObjectId.is_valid(heartbeat.board):
             return None
-        key = {"_id": ObjectId(heartbeat.board)}
-        newer = {"$or": [{"boot": {"$ne": heartbeat.boot}}, {"heartbeat": {"$lt": heartbeat.seq}}]}
+        key: dict[str, Any] = {"_id": ObjectId(heartbeat.board)}
         fresh = _vitals(heartbeat) | {"connected": True, "lastSeen": now}
-        before = self._boards.find_one_and_update(key | newer, {"$set": fresh}, return_document=ReturnDocument.BEFORE)
+        before = self._note(key | {"boot": heartbeat.boot, "heartbeat": {"$lt": heartbeat.seq}}, {"$set": fresh})
+        if before is None:
+            first = key | {"boot": {"$ne": heartbeat.boot}, "boots": {"$ne": heartbeat.boot}}
+            boots = {"$each": [heartbeat.boot], "$slice": -KEPT_BOOTS}
+            before = self._note(first, {"$set": fresh, "$push": {"boots": boots}})
         if before is None:
             present = self._boards.find_one(key)
             return None if present is None else Heard(None, _board(present))
         changed = any(before.get(name) != fresh[name] for name in _SEEN)
         return Heard(_board(before), _board(before | fresh), self._claim(before, now) or changed)
+
+    def _note(self, wanted: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Change a board that is as wanted; its document before, None if there is none."""
+        return self._boards.find_one_and_update(wanted, update, return_document=ReturnDocument.BEFORE)
 
     def _claim(self, board: Mapping[str, Any], now: datetime) -> bool:
         """Whether it falls to the caller to tell a heartbeat that was noted on `board`, of all who hear heartbeats."""
@@ -214,10 +228,11 @@ class BoardStore:
         key = {"_id": ObjectId(board_id), "connected": True, "lastSeen": last_seen}
         return self._boards.update_one(key, {"$set": {"connected": False}}).modified_count > 0
 
-    def left(self, board_id: str, boot: str) -> bool:
+    def left(self, bye: Bye) -> bool:
         """Note that a board said bye in its present boot; whether it was noted."""
-        key = {"_id": ObjectId(board_id), "connected": True, "boot": boot}
-        return self._boards.update_one(key, {"$set": {"connected": False, "active": []}}).modified_count > 0
+        key = {"_id": ObjectId(bye.board), "connected": True, "boot": bye.boot}
+        last = {"connected": False, "active": [], "heartbeat": bye.seq}
+        return self._boards.update_one(key, {"$set": last}).modified_count > 0
 
     def leaving(self, board_id: str) -> bool:
         """Note that a board's agent stops, until the next heartbeat; whether that was news."""

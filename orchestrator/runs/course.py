@@ -13,7 +13,13 @@ from typing import Any
 from orchestrator.runs import failing
 from orchestrator.runs.documents import moment_text
 from orchestrator.runs.turn import Turn
-from orchestrator.runs.vocabulary import Run, RunState, StepReason, StepState, Wanted
+from orchestrator.runs.vocabulary import (
+    Run,
+    RunState,
+    StepReason,
+    StepState,
+    Wanted,
+)
 
 
 def first_step(run: Run) -> int | None:

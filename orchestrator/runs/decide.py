@@ -13,24 +13,23 @@ from datetime import datetime
 from typing import Any
 
 from orchestrator.errors import StateForbids
-from orchestrator.runs import course, recovery
+from orchestrator.runs import catching_up, course, recovery
+from orchestrator.runs.catching_up import Further
+from orchestrator.runs.decision import (
+    Decision,
+    Dispatch,
+    Instruct,
+    LinkWorkflow,
+    ReleaseSlot,
+)
 from orchestrator.runs.recovery import Then
+from orchestrator.runs.sightings import AnswerOverdue, AttemptListed, AttemptMissing, BoardBack, BoardLeft, BoardLost
 from orchestrator.runs.turn import Turn
 from orchestrator.runs.vocabulary import (
     NO_SLOT,
-    AnswerOverdue,
-    AttemptMissing,
-    BoardBack,
-    BoardLeft,
-    BoardLost,
-    Decision,
-    Dispatch,
     InstanceRenamed,
-    Instruct,
-    LinkWorkflow,
     PauseWanted,
     PropertiesChanged,
-    ReleaseSlot,
     ResumeWanted,
     Run,
     RunEvent,
@@ -204,6 +203,11 @@ def _from_board(rule: Callable[[Turn, Any], None]) -> Callable[[Turn, Any], None
     """Let `rule` see only events of the current attempt that are new; tell the board to forget older attempts."""
 
     def fenced(turn: Turn, event: messages.StepEvent) -> None:
+        further = catching_up.further(turn.run, event.board, event.instance, event.attempt)
+        if further is Further.STEP:
+            return
+        if further is Further.ATTEMPT:
+            catching_up.take_over(turn, event.attempt)
         step = next((s for s in turn.run.steps if s.instance == event.instance), None)
         board = turn.run.board.id if turn.run.board is not None else None
         current = step is turn.step and step.active and step.attempt == event.attempt and event.board == board
@@ -253,6 +257,8 @@ def _refused(turn: Turn, event: messages.Refused) -> None:
     reason = StepReason(event.reason.code, f"Board '{turn.board_name}' refused the step: {event.reason.message}")
     if event.reason.code in {"bad-package", "bad-message"}:
         course.failed(turn, reason)
+    elif event.reason.code == "old-attempt" and turn.step.attempt < catching_up.MOST_FURTHER:
+        recovery.outdated(turn, reason)
     else:
         recovery.lost(turn, reason, Then.ANYWHERE)
 
@@ -270,6 +276,7 @@ _RULES: dict[type, Callable[[Turn, Any], None]] = {
     BoardLeft: recovery.board_left,
     BoardBack: recovery.board_back,
     AttemptMissing: recovery.missing,
+    AttemptListed: catching_up.listed,
     AnswerOverdue: _overdue,
     messages.Accepted: _from_board(_accepted),
     messages.Refused: _from_board(_refused),

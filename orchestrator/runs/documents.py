@@ -15,23 +15,25 @@ from typing import Any
 
 from bson import ObjectId
 
-from orchestrator.runs.vocabulary import (
+from orchestrator.runs.decision import (
     Announce,
-    BoardRef,
     Dispatch,
     Effect,
     Instruct,
     LinkWorkflow,
     NoteLeaving,
     ReleaseSlot,
+    SeekSlot,
+    TellState,
+)
+from orchestrator.runs.vocabulary import (
+    BoardRef,
     Run,
     RunState,
-    SeekSlot,
     Step,
     StepReason,
     StepState,
     StoredPackage,
-    TellState,
     Wanted,
 )
 from workties.manifest import DeclaredProperty, Recovery

@@ -16,9 +16,7 @@ from bson import ObjectId
 from pymongo.database import Database
 
 from orchestrator.live import Audience, ProgressMade, StepChange
-from orchestrator.runs.documents import moment_text
-from orchestrator.runs.references import assigned_properties
-from orchestrator.runs.vocabulary import (
+from orchestrator.runs.decision import (
     Announce,
     Dispatch,
     Effect,
@@ -26,13 +24,14 @@ from orchestrator.runs.vocabulary import (
     LinkWorkflow,
     NoteLeaving,
     ReleaseSlot,
-    Run,
     SeekSlot,
     StepProgress,
-    StoredPackage,
     TellState,
-    Wanted,
 )
+from orchestrator.runs.documents import moment_text
+from orchestrator.runs.references import assigned_properties
+from orchestrator.runs.store import RunStore
+from orchestrator.runs.vocabulary import Run, StoredPackage, Wanted
 from workties import messages
 from workties.errors import BadProperties
 from workties.process_log import about
@@ -74,6 +73,8 @@ class Effects:
     """Carries effects out over the given edges.
 
     Args:
+        database: where workflows are told which run is their latest.
+        runs: the other runs of the workflow.
         boards: the way down to boards.
         slots: the slots of all boards.
         audience: live clients.
@@ -86,6 +87,7 @@ class Effects:
         self,
         *,
         database: Database[dict[str, Any]],
+        runs: RunStore,
         boards: Boards,
         slots: Slots,
         audience: Audience,
@@ -95,6 +97,7 @@ class Effects:
     ) -> None:
         self._tracing = tracing
         self._workflows = database["workflows"]
+        self._runs = runs
         self._boards = boards
         self._slots = slots
         self._audience = audience
@@ -192,10 +195,14 @@ class Effects:
         )
 
     def _link(self, run: Run) -> None:
-        older = {"$or": [{"runNumber": {"$lt": run.number}}, {"runNumber": {"$exists": False}}]}
-        self._workflows.update_one(
-            {"_id": ObjectId(run.workflow), **older}, {"$set": {"runId": ObjectId(run.id), "runNumber": run.number}}
-        )
+        key = {"_id": ObjectId(run.workflow)}
+        # The same number as well: a backup that was not made at one moment may lack the run that had it.
+        older = {"$or": [{"runNumber": {"$lte": run.number}}, {"runNumber": {"$exists": False}}]}
+        latest = {"runId": ObjectId(run.id), "runNumber": run.number}
+        linked = self._workflows.update_one(key | older, {"$set": latest}).matched_count > 0
+        self._runs.followed(run.workflow, run.number)
+        if not linked and self._workflows.find_one(key, {"_id": True}) is None:  # removed while the run began
+            self._runs.workflow_gone(run.workflow)
 
 
 def progress_made(run: Run, progress: StepProgress) -> ProgressMade:

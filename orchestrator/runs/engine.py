@@ -12,10 +12,13 @@ from dataclasses import replace
 from datetime import datetime
 
 from orchestrator.errors import Contended, OrchestratorError
+from orchestrator.runs.catching_up import further
 from orchestrator.runs.decide import begin, decide
+from orchestrator.runs.decision import Decision, Instruct
+from orchestrator.runs.differences import BoardsAttempt, Difference, Differences
 from orchestrator.runs.effects import Effects
 from orchestrator.runs.store import RunStore, Stored
-from orchestrator.runs.vocabulary import NO_SLOT, Decision, Instruct, Run, RunEvent, StepReason
+from orchestrator.runs.vocabulary import NO_SLOT, Run, RunEvent, StepReason
 from workties.messages import StepEvent
 from workties.process_log import about
 from workties.tracing import NO_TRACING, Tracing
@@ -34,6 +37,7 @@ class Engine:
         effects: carries effects out.
         clock: the moment, UTC.
         new_token: makes a unique name for each time this process drains an outbox.
+        differences: is told where boards know more than the database.
         tracing: records what is decided.
     """
 
@@ -43,6 +47,7 @@ class Engine:
         effects: Effects,
         clock: Callable[[], datetime],
         new_token: Callable[[], str],
+        differences: Differences,
         *,
         tracing: Tracing = NO_TRACING,
     ) -> None:
@@ -51,6 +56,7 @@ class Engine:
         self._effects = effects
         self._clock = clock
         self._new_token = new_token
+        self._differences = differences
 
     def start(self, run: Run, renewed: Collection[str], waits_for: StepReason = NO_SLOT) -> Run | None:
         """Begin a new run; None if its workflow got a run of that number meanwhile.
@@ -80,6 +86,7 @@ class Engine:
                 if stored is None:
                     self._forget_all(run_id, events)
                     return None
+                self._compare(stored.run, events)
                 names = ", ".join(type(event).__name__ for event in events)
                 with self._tracing.span("decide", stored.run.trace, run=run_id, events=names):
                     run = self._decide(stored, events)
@@ -128,11 +135,21 @@ class Engine:
             remaining = self._store.drained(stored, token)
         return stored.run
 
+    def _compare(self, run: Run, events: Sequence[RunEvent]) -> None:
+        """Note which of the events are of attempts that the database did not know of."""
+        for event in events:
+            if isinstance(event, StepEvent) and further(run, event.board, event.instance, event.attempt) is not None:
+                self._note(Difference.FURTHER, event)
+
     def _forget_all(self, run_id: str, events: Sequence[RunEvent]) -> None:
         for event in events:
             if isinstance(event, StepEvent) and not event.final:
-                log.info("This run is unknown: board %s is told to forget it", event.board)
+                self._note(Difference.UNKNOWN_RUN, event)
                 self._effects.instruct(run_id, Instruct(event.board, event.instance, event.attempt, "forget"))
+
+    def _note(self, difference: Difference, event: StepEvent) -> None:
+        attempt = BoardsAttempt(event.board, event.run, event.instance, event.attempt)
+        self._differences.attempt(difference, attempt, self._clock())
 
 
 def _fold(run: Run, events: Sequence[RunEvent], now: datetime) -> Decision:

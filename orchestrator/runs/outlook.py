@@ -8,7 +8,13 @@ from datetime import datetime, timedelta
 from orchestrator.boards.store import Board
 from orchestrator.durations import clock_text, spelled
 from orchestrator.runs.story import step_names
-from orchestrator.runs.vocabulary import Run, RunState, Step, StepReason, StepState
+from orchestrator.runs.vocabulary import (
+    Run,
+    RunState,
+    Step,
+    StepReason,
+    StepState,
+)
 
 #: What helps after a failure, by the code of its reason; for others, what the step wrote.
 _REMEDIES = {

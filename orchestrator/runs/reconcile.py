@@ -7,7 +7,7 @@ those for what it repairs.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,17 +15,17 @@ from orchestrator.boards.explaining import Explainer
 from orchestrator.boards.fleet import Fleet
 from orchestrator.boards.slots import SlotAllocator
 from orchestrator.boards.store import Board, BoardStore
+from orchestrator.runs.catching_up import further
+from orchestrator.runs.decision import Instruct
+from orchestrator.runs.differences import BoardsAttempt, Difference, Differences
 from orchestrator.runs.effects import Effects
 from orchestrator.runs.engine import Engine
+from orchestrator.runs.sightings import AnswerOverdue, AttemptListed, AttemptMissing, BoardBack, BoardLost
 from orchestrator.runs.store import RunStore
 from orchestrator.runs.vocabulary import (
-    AnswerOverdue,
-    AttemptMissing,
-    BoardBack,
-    BoardLost,
-    Instruct,
     Run,
     RunEvent,
+    StepState,
     TimerDue,
     Wanted,
 )
@@ -42,7 +42,8 @@ class Timing:
     Attributes:
         answer: until an assignment, stop or pause that was not answered is sent again.
         missing: until an accepted attempt that no heartbeat lists is lost.
-        surplus: until a board is told to forget what it lists and nobody wants; more than from heartbeat to heartbeat.
+        surplus: until a board is told to forget what it lists and nobody wants, or a run catches up with what its board
+            lists; more than from heartbeat to heartbeat.
         heartbeat: silence after which a board is disconnected.
         lost_after: further silence after which its attempts are lost.
         lease: age of a lease that no run uses before it is freed.
@@ -87,7 +88,29 @@ def surplus(board: Board, runs: Mapping[str, Run]) -> Iterator[ActiveAttempt]:
 
 def _wanted(run: Run, board: Board, active: ActiveAttempt) -> bool:
     here = run.board is not None and run.board.id == board.id
-    return here and active.instance == run.step.instance and active.attempt >= run.step.attempt
+    current = (active.instance, active.attempt) == (run.step.instance, run.step.attempt)
+    return here and (current or further(run, board.id, active.instance, active.attempt) is not None)
+
+
+def news(run: Run, board: Board) -> AttemptListed | None:
+    """What the last heartbeat says of the current step that the run does not: a later attempt, or that it has begun."""
+    told = None
+    for active in sorted(board.active, key=lambda active: active.attempt):
+        if active.run != run.id or active.instance != run.step.instance:
+            continue
+        begun = active.state != "accepted"
+        unsaid = begun and active.attempt == run.step.attempt and run.step.state is StepState.WAITING
+        if unsaid or further(run, board.id, active.instance, active.attempt) is not None:
+            told = AttemptListed(board.id, active.instance, active.attempt, begun)
+    return told
+
+
+def _further(active: ActiveAttempt, board: Board, runs: Mapping[str, Run]) -> bool:
+    return further(runs[active.run], board.id, active.instance, active.attempt) is not None
+
+
+def _attempt(board: Board, active: ActiveAttempt) -> BoardsAttempt:
+    return BoardsAttempt(board.id, active.run, active.instance, active.attempt)
 
 
 class Lasting:
@@ -120,6 +143,7 @@ class Reconciler:
         fleet: Fleet,
         slots: SlotAllocator,
         explainer: Explainer,
+        differences: Differences,
         timing: Timing,
         clock: Callable[[], datetime],
     ) -> None:
@@ -130,6 +154,7 @@ class Reconciler:
         self._fleet = fleet
         self._slots = slots
         self._explainer = explainer
+        self._differences = differences
         self._timing = timing
         self._clock = clock
         self._lasting = Lasting()
@@ -153,11 +178,13 @@ class Reconciler:
             event = self._repair(run, boards, hears=silent_since is not None)
             if event is not None:
                 self._engine.handle(run.id, [event])
-        for board in boards.values():
-            self._tidy(board, runs)
+        unwanted = [found for board in boards.values() for found in self._tidy(board, runs)]
+        self._forget(unwanted)
         self._lasting.end_sweep()
         self._slots.fill()
         self._explainer.refresh(list(boards.values()))
+        if (summary := self._differences.summary(self._clock())) is not None:
+            log.warning("%s", summary)
 
     def _repair(self, run: Run, boards: Mapping[str, Board], *, hears: bool) -> RunEvent | None:
         """The event that repairs a run which holds a slot, if it needs repair."""
@@ -169,11 +196,14 @@ class Reconciler:
         # Time is counted from heartbeat to heartbeat: while none comes, nothing can be listed, and nothing is answered.
         if not board.connected or board.last_seen is None:
             return None
-        return self._compare(run, board, board.last_seen, hears=hears)
+        return self._agree(run, board, board.last_seen, hears=hears)
 
-    def _compare(self, run: Run, board: Board, heard: datetime, *, hears: bool) -> RunEvent | None:
-        """What follows for a run from what its board says, which was last heard at `heard`."""
+    def _agree(self, run: Run, board: Board, heard: datetime, *, hears: bool) -> RunEvent | None:
+        """The event that lets a run and its board, last heard then, agree again."""
         step = run.step
+        told = news(run, board)
+        if told is not None and self._lasting.seen((run.id, told), heard) >= self._timing.surplus:
+            return told
         # Before anything is asked again: a board that knows nothing of an attempt cannot answer about it.
         if self._is_missing(run, board, heard):
             return AttemptMissing(step.instance, step.attempt)
@@ -184,14 +214,16 @@ class Reconciler:
         return None
 
     def _is_missing(self, run: Run, board: Board, heard: datetime) -> bool:
-        """Whether heartbeats have not listed an accepted attempt for too long."""
+        """Whether heartbeats have not listed an accepted attempt for too long: half of it until the board is asked."""
         step = run.step
         if step.accepted is None or heard <= step.accepted or listed(run, board):
             return False
-        return self._lasting.seen((run.id, step.instance, step.attempt), heard) >= self._timing.missing
+        unlisted = self._lasting.seen((run.id, step.instance, step.attempt), heard)
+        asked = step.asked is not None or run.wanted is not Wanted.RUN
+        return unlisted >= (self._timing.missing if asked else self._timing.missing / 2)
 
-    def _tidy(self, board: Board, runs: Mapping[str, Run]) -> None:
-        """Free leases that nobody uses, and have the board forget what nobody wants."""
+    def _tidy(self, board: Board, runs: Mapping[str, Run]) -> Iterator[tuple[Board, ActiveAttempt]]:
+        """Free leases that nobody uses; yields what the board is to forget, because nobody wants it."""
         now = self._clock()
         for lease in board.leases:
             run = runs.get(lease.run)
@@ -199,10 +231,24 @@ class Reconciler:
             if not used and now - lease.at >= self._timing.lease:
                 with about(board=board.id, run=lease.run):
                     log.info("The lease is used by nobody and freed")
+                self._differences.add(Difference.UNUSED_LEASE, (board.id, lease.run), now)
                 self._slots.release(board.id, lease.run)
         if not board.connected or board.last_seen is None:
             return
-        for active in surplus(board, runs):
-            key = (board.id, active.run, active.instance, active.attempt)
-            if self._lasting.seen(key, board.last_seen) >= self._timing.surplus:
-                self._effects.instruct(active.run, Instruct(board.id, active.instance, active.attempt, "forget"))
+        unwanted = frozenset(surplus(board, runs))
+        for active in board.active:
+            told = active in unwanted or _further(active, board, runs)
+            if not told or self._lasting.seen(_attempt(board, active), board.last_seen) < self._timing.surplus:
+                continue
+            if active in unwanted:
+                yield board, active
+            else:
+                self._differences.attempt(Difference.FURTHER, _attempt(board, active), now)
+
+    def _forget(self, unwanted: Sequence[tuple[Board, ActiveAttempt]]) -> None:
+        """Have boards forget attempts, and note those of runs that do not exist."""
+        known = self._runs.existing(active.run for _, active in unwanted) if unwanted else frozenset()
+        for board, active in unwanted:
+            if active.run not in known:
+                self._differences.attempt(Difference.UNKNOWN_RUN, _attempt(board, active), self._clock())
+            self._effects.instruct(active.run, Instruct(board.id, active.instance, active.attempt, "forget"))

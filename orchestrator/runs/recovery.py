@@ -8,14 +8,11 @@ from __future__ import annotations
 from enum import Enum, auto
 
 from orchestrator.runs import course
+from orchestrator.runs.decision import NoteLeaving
 from orchestrator.runs.failing import goes_on
+from orchestrator.runs.sightings import AttemptMissing, BoardBack, BoardLeft, BoardLost
 from orchestrator.runs.turn import Turn
 from orchestrator.runs.vocabulary import (
-    AttemptMissing,
-    BoardBack,
-    BoardLeft,
-    BoardLost,
-    NoteLeaving,
     Run,
     Step,
     StepReason,
@@ -73,9 +70,17 @@ def board_back(turn: Turn, event: BoardBack) -> None:
 
 
 def missing(turn: Turn, event: AttemptMissing) -> None:
-    """A board no longer knows an attempt."""
+    """A board does not list an attempt: ask what became of it, and give it up if the answer says nothing new.
+
+    A database that was restored from a backup may have forgotten that it ended. Who is told to stop what has ended says
+    again how it ended.
+    """
     step = turn.step
-    if step.active and step.instance == event.instance and step.attempt == event.attempt:
+    if not step.active or step.instance != event.instance or step.attempt != event.attempt:
+        return
+    if step.asked is None and turn.run.wanted is Wanted.RUN:
+        turn.instruct("stop", "no heartbeat lists it")
+    else:
         lost(turn, StepReason("board-lost", f"Board '{turn.board_name}' no longer knows the attempt"), Then.HERE)
 
 
@@ -122,6 +127,15 @@ def lost(turn: Turn, reason: StepReason, then: Then) -> None:
             turn.change_run(losses=0)
     else:
         _cut_short(turn, reason, then)
+
+
+def outdated(turn: Turn, reason: StepReason) -> None:
+    """A board knows the current attempt, or later ones, as given up: the next one gets a number that is new there.
+
+    Its numbers are further than those of a database that was restored. Doubling passes them soon. No loss: nothing ran.
+    """
+    turn.change_step(attempt=2 * turn.step.attempt - 1)
+    _cut_short(turn, reason, Then.HERE)
 
 
 def _cut_short(turn: Turn, reason: StepReason, then: Then) -> None:

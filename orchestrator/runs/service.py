@@ -143,6 +143,10 @@ class RunService:
         """Let live messages about the runs of a workflow carry its new name."""
         self._store.rename(str(workflow_id), name, desc)
 
+    def workflow_gone(self, workflow_id: ObjectId) -> None:
+        """Let the runs of a workflow that is being removed go in time, the latest one too."""
+        self._store.workflow_gone(str(workflow_id))
+
     def instance_renamed(self, workflow_id: ObjectId, instance_id: ObjectId, name: str, desc: str) -> None:
         """Let live messages about an instance in a run that has not ended carry its new name and description."""
         self._command(workflow_id, InstanceRenamed(str(instance_id), name, desc))

@@ -5,7 +5,8 @@ The only module of the engine that knows the collection `runs`. A document is wr
 and who writes while somebody drains leaves the effects to that one. So effects are carried out in the order of the
 decisions; a drainer that dies is followed by another one after `DRAIN_SECONDS`. Whether a run has not ended (`active`),
 has a slot (`held`), or waits for a moment (`timed`, `due`) is stored for indexes that hold no history; `boards` are all
-that ever had an attempt.
+that ever had an attempt. `past` says that it is not the latest run of a workflow (see `retention`), and is no
+part of a decision.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
+from orchestrator.runs.decision import Announce, Decision, Effect
 from orchestrator.runs.documents import changes, effect_document, effect_from, history_entry, run_document, run_from
-from orchestrator.runs.vocabulary import Announce, Decision, Effect, Run, StepState
+from orchestrator.runs.vocabulary import Run, StepState
 from orchestrator.values import is_id
 from workties.messages import encode
 
@@ -122,7 +124,7 @@ class RunStore:
         """Store a new run with its outbox; None if the workflow has a run of that number already."""
         document = run_document(decision.run) | _drain(drainer, now, decision.effects, 0)
         document["version"] = 1
-        document["held"], document["active"] = False, True
+        document["held"], document["active"], document["past"] = False, True, False
         document["boards"] = sorted(_boards(decision.run))
         document["outbox"] = _numbered(decision.effects, 0)
         document["history"] = _history(decision, now)
@@ -249,6 +251,13 @@ class RunStore:
         ids = [ObjectId(run_id) for run_id in run_ids if is_id(run_id)]
         return {str(document["_id"]): _origin(document) for document in self._runs.find({"_id": {"$in": ids}}, _ORIGIN)}
 
+    def existing(self, run_ids: Iterable[str]) -> frozenset[str]:
+        """Those of these runs that exist, in one query."""
+        ids = {ObjectId(run_id) for run_id in run_ids if is_id(run_id)}
+        return frozenset(
+            str(document["_id"]) for document in self._runs.find({"_id": {"$in": sorted(ids)}}, {"_id": 1})
+        )
+
     def active_with_workty(self, workty_id: str) -> list[str]:
         """Ids of the runs that have not ended and have still to run an instance of this workty."""
         ended = [state.value for state in StepState if state.final]
@@ -260,6 +269,15 @@ class RunStore:
         """Tell the runs of a workflow its new name; not a decision, so it needs no compare-and-set."""
         workflow = {"name": name, "desc": desc}
         self._runs.update_many({"workflowId": ObjectId(workflow_id)}, {"$set": {"workflow": workflow}})
+
+    def followed(self, workflow_id: str, number: int) -> None:
+        """Note that the run of this number has begun, so that the one before it is past."""
+        key = {"workflowId": ObjectId(workflow_id), "number": number - 1}
+        self._runs.update_one(key, {"$set": {"past": True}})
+
+    def workflow_gone(self, workflow_id: str) -> None:
+        """Note that a workflow is gone, so that all of its runs are past."""
+        self._runs.update_many({"workflowId": ObjectId(workflow_id), "past": {"$ne": True}}, {"$set": {"past": True}})
 
     # --- the fair queue
 

@@ -11,25 +11,27 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from orchestrator.runs.documents import board_of, step_view
-from orchestrator.runs.machine import IllegalTransition, run_life_cycle, step_life_cycle
-from orchestrator.runs.references import assigned_properties
-from orchestrator.runs.vocabulary import (
-    NO_SLOT,
+from orchestrator.runs.decision import (
     Announce,
     Decision,
     Dispatch,
     Effect,
     Instruct,
     ReleaseSlot,
+    SeekSlot,
+    StepProgress,
+    TellState,
+)
+from orchestrator.runs.documents import board_of, step_view
+from orchestrator.runs.machine import IllegalTransition, run_life_cycle, step_life_cycle
+from orchestrator.runs.references import assigned_properties
+from orchestrator.runs.vocabulary import (
+    NO_SLOT,
     Run,
     RunState,
-    SeekSlot,
     Step,
-    StepProgress,
     StepReason,
     StepState,
-    TellState,
     Wanted,
 )
 from workties.errors import BadProperties

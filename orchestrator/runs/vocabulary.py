@@ -1,7 +1,7 @@
-"""The words of the run engine: states, runs and steps, events, effects. Frozen data and nothing else.
+"""The words of the run engine: states, runs and steps, events. Frozen data and nothing else.
 
 A run is one workflow under way; a step is one of its instances; an attempt is one dispatch of a step to a board. Events
-go into `decide`, effects come out of it.
+go into `decide`, a `decision` comes out of it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from orchestrator.runs.sightings import (
+    AnswerOverdue,
+    AttemptListed,
+    AttemptMissing,
+    BoardBack,
+    BoardLeft,
+    BoardLost,
+)
 from workties.manifest import DeclaredProperty, Recovery
 from workties.messages import Access, Checkpoint, Limits, Program, Property, StepEvent
 from workties.policy import Policy
@@ -105,11 +113,11 @@ class Step:
 
     `attempt` numbers the last dispatch (0 = never sent), which went to `board`; without a board it is the number that
     the next one gets, because the one before was cut short. While `dispatched` is set, that attempt is with a board.
-    `seq` is the last event of it that was applied, `asked` is when the board was last told to stop or pause it, and
-    `unanswered` counts how often it was sent in vain. `stops` counts agents that stopped soon after they took the step.
-    `failures` counts attempts that failed and were, or will be at `retry_at`, followed by another one. `former` are
-    names that it had before in this run, `declared` the properties that its workty declares, `workty_state` the
-    program's own state, `checkpointed` when `checkpoint` came.
+    `seq` is the last event of it that was applied, `asked` is when the board was last told to stop or pause it, or
+    asked what became of it, and `unanswered` counts how often it was sent in vain. `stops` counts agents that stopped
+    soon after they took the step. `failures` counts attempts that failed and were, or will be at `retry_at`, followed
+    by another one. `former` are names that it had before in this run, `declared` the properties that its workty
+    declares, `workty_state` the program's own state, `checkpointed` when `checkpoint` came.
     """
 
     instance: str
@@ -264,43 +272,6 @@ class StillWaiting:
 
 
 @dataclass(frozen=True, slots=True)
-class BoardLost:
-    """A board has been `silent` for so many seconds, or (None) does not come back: what it ran is lost."""
-
-    board: str
-    silent: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class BoardLeft:
-    """The agent of a board stopped by itself."""
-
-    board: str
-
-
-@dataclass(frozen=True, slots=True)
-class BoardBack:
-    """A board that was away is heard again."""
-
-    board: str
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptMissing:
-    """A board that is there no longer knows an attempt which it had accepted."""
-
-    instance: str
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerOverdue:
-    """A board owes an answer about the current attempt: it is asked again. `heard`: whether boards are heard now."""
-
-    heard: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class PropertiesChanged:
     """The owner changed properties of an instance; they count if it has not been sent yet."""
 
@@ -323,108 +294,15 @@ class TimerDue:
 
 
 Command = ResumeWanted | PauseWanted | StopWanted
-FoundOut = SlotGranted | StillWaiting | BoardLost | BoardLeft | BoardBack | AttemptMissing | AnswerOverdue | TimerDue
+FoundOut = (
+    SlotGranted
+    | StillWaiting
+    | BoardLost
+    | BoardLeft
+    | BoardBack
+    | AttemptMissing
+    | AttemptListed
+    | AnswerOverdue
+    | TimerDue
+)
 RunEvent = Command | FoundOut | PropertiesChanged | InstanceRenamed | StepEvent
-
-
-# --- effects
-
-
-@dataclass(frozen=True, slots=True)
-class Dispatch:
-    """Send the assignment of an attempt to a board."""
-
-    board: str
-    instance: str
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class Instruct:
-    """Tell a board to stop, pause or forget an attempt."""
-
-    board: str
-    instance: str
-    attempt: int
-    command: str
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ReleaseSlot:
-    """Give the slot of a board back, and let the next waiting run have it."""
-
-    board: str
-
-
-@dataclass(frozen=True, slots=True)
-class NoteLeaving:
-    """A board said that its agent stops: it gets nothing more until it is heard again."""
-
-    board: str
-
-
-@dataclass(frozen=True, slots=True)
-class SeekSlot:
-    """Try to lease a slot for whoever waits."""
-
-
-@dataclass(frozen=True, slots=True)
-class LinkWorkflow:
-    """Make this run the latest one of its workflow."""
-
-
-@dataclass(frozen=True, slots=True)
-class Announce:
-    """Tell live clients about a change of state, with all values as they were right after it.
-
-    Attributes:
-        seq: number of the change in its run, from 1 without gaps.
-        run_state: state of the run after the change.
-        step: the step after the change, as `orchestrator.runs.documents.step_view` makes it: plain data.
-        completed: whether this was the last step of a run that completed.
-    """
-
-    seq: int
-    run_state: str
-    step: Mapping[str, Any]
-    completed: bool = False
-    started: datetime | None = None
-    finished: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TellState:
-    """Tell live clients of a state of the program's own, or a checkpoint in it: of each one, in its order."""
-
-    seq: int
-    instance: str
-    state: str
-    attempt: int
-    progress: float
-    workty_state: str
-    checkpoint: bool
-
-
-Effect = Dispatch | Instruct | NoteLeaving | ReleaseSlot | SeekSlot | LinkWorkflow | Announce | TellState
-
-
-@dataclass(frozen=True, slots=True)
-class StepProgress:
-    """A signal to live clients that may be lost: how far an attempt is, 0 to 1."""
-
-    seq: int
-    instance: str
-    state: str
-    attempt: int
-    progress: float
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What an event makes of a run: the run afterwards, effects to carry out in order, and signals that may be lost."""
-
-    run: Run
-    effects: tuple[Effect, ...] = ()
-    signals: tuple[StepProgress, ...] = ()

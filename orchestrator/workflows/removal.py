@@ -39,9 +39,11 @@ class Removal:
         """
         self._runs.stop(workflow_id, reason)
         self._empty(workflow_id)
+        self._runs.workflow_gone(workflow_id)
         removed = self._workflows.delete_one({"_id": workflow_id}).deleted_count > 0
         # Once more for what was started or added while the workflow was still there.
         self._runs.stop(workflow_id, reason)
+        self._runs.workflow_gone(workflow_id)
         self._empty(workflow_id)
         return removed
 

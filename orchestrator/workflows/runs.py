@@ -39,6 +39,9 @@ class Runs(Protocol):
     def renamed(self, workflow_id: ObjectId, name: str, desc: str) -> None:
         """Let live messages about the workflow's runs carry its new name."""
 
+    def workflow_gone(self, workflow_id: ObjectId) -> None:
+        """Let the runs of a workflow that is being removed go in time, the latest one too."""
+
     def instance_renamed(self, workflow_id: ObjectId, instance_id: ObjectId, name: str, desc: str) -> None:
         """Let live messages about an instance in a run that has not ended carry its new name and description."""
 

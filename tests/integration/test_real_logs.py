@@ -19,10 +19,17 @@ from orchestrator.broker import DEAD_LETTERS_QUEUE, BoardSender, server_app
 from orchestrator.core import Orchestrator, build_core, utc_now
 from orchestrator.database import connect, create_indexes
 from orchestrator.live import Nobody
+from orchestrator.runs.decision import Decision
 from orchestrator.runs.logs import RunLogs
 from orchestrator.runs.store import INDEXES as RUN_INDEXES
 from orchestrator.runs.store import RunStore
-from orchestrator.runs.vocabulary import BoardRef, Decision, Run, RunState, Step, StepState
+from orchestrator.runs.vocabulary import (
+    BoardRef,
+    Run,
+    RunState,
+    Step,
+    StepState,
+)
 from tests.servers import waiting
 from tests.servers.broker import Vhost
 from tests.servers.mongod import MongoServer

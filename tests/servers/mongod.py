@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from signal import Signals
 from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
@@ -48,10 +49,12 @@ class MongoServer:
 
     Parameters:
         program: path of the binary.
+        parameters: what is told it with `--setParameter`.
     """
 
-    def __init__(self, program: Path) -> None:
+    def __init__(self, program: Path, **parameters: object) -> None:
         self._program = program
+        self._parameters = parameters
         self._directory = Path(tempfile.mkdtemp(prefix="workty-mongod-"))
         (self._directory / "data").mkdir()
         self._ports = Ports(1)
@@ -73,6 +76,7 @@ class MongoServer:
         port = str(self.port)
         command = [str(self._program), "--dbpath", "data", "--bind_ip", "127.0.0.1", "--port", port, "--nounixsocket"]
         command += ["--wiredTigerCacheSizeGB", "0.25", "--replSet", "rs0", "--oplogSize", "64", "--quiet"]
+        command += [f"--setParameter={name}={value}" for name, value in self._parameters.items()]
         environ = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": str(self._directory)}
         self._process = ServerProcess(command, directory=self._directory, environ=environ, name="mongod")
         try:
@@ -88,6 +92,11 @@ class MongoServer:
         """Kill the server at once, as a power cut does. Its files stay for `restart`."""
         if self._process is not None:
             self._process.end()
+
+    def signal(self, number: Signals) -> None:
+        """Send a signal to the server, if it runs."""
+        if self._process is not None:
+            self._process.signal(number)
 
     def restart(self) -> None:
         """Start the server again on the same port with the same files, killing it first if it runs."""
@@ -111,6 +120,11 @@ class MongoServer:
     def port(self) -> int:
         """Where it listens, on 127.0.0.1."""
         return self._ports.numbers[0]
+
+    @property
+    def data(self) -> Path:
+        """The folder with its files."""
+        return self._directory / "data"
 
     @property
     def _address(self) -> str:
@@ -166,8 +180,8 @@ def find_database(environ: Mapping[str, str]) -> Database:
     return ExternalMongo(url) if url else own_server(environ)
 
 
-def own_server(environ: Mapping[str, str]) -> MongoServer:
-    """A server of our own, not yet started, from WORKTY_TEST_MONGOD, the dev extra, or the PATH.
+def own_server(environ: Mapping[str, str], **parameters: object) -> MongoServer:
+    """A server of our own with these parameters, not yet started: WORKTY_TEST_MONGOD, the dev extra's, or of the PATH.
 
     Raises:
         DatabaseMissing: there is no binary.
@@ -175,7 +189,7 @@ def own_server(environ: Mapping[str, str]) -> MongoServer:
     program = environ.get("WORKTY_TEST_MONGOD") or _installed()
     if not program or not Path(program).is_file():
         raise DatabaseMissing(MISSING)
-    return MongoServer(Path(program))
+    return MongoServer(Path(program), **parameters)
 
 
 def _installed() -> str | None:

@@ -9,8 +9,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +35,11 @@ Route = Callable[[str, dict[str, str]], dict[str, str]]
 
 @dataclass(frozen=True)
 class Board:
-    """A board of the stack: its id, and the name of its process."""
+    """A board of the stack: its id, the name of its process, and its account on the broker."""
 
     id: str
     process: str
+    amqp_url: str = field(repr=False)
 
 
 class RealStack:
@@ -82,6 +83,7 @@ class RealStack:
             **(settings or {}),
         }
         self._agents: dict[str, dict[str, str]] = {}
+        self._wrappers: dict[str, Sequence[str]] = {}
         self._apis = {"api": self.environ}
         self._orchestrators = ["orchestrator"]
         self._started: list[ServerProcess] = []
@@ -130,18 +132,35 @@ class RealStack:
         self._until_ready(name)
         return name
 
-    def add_board(self, name: str, *, slots: int = 1, **settings: str) -> Board:
+    def state_of(self, board: str) -> Path:
+        """Where the agent of a board keeps its journal."""
+        return self._directory / f"{board}-state"
+
+    def add_board(
+        self,
+        name: str,
+        *,
+        slots: int = 1,
+        wrapper: Sequence[str] = (),
+        environ: Mapping[str, str] | None = None,
+        **settings: str,
+    ) -> Board:
         """Add a board with `workty board add`, start its agent, and return when it takes work.
 
         Parameters:
+            wrapper: a command with its arguments that runs the agent's, which is put behind it.
+            environ: further environment variables of the agent.
             settings: further settings of the agent, lower case without prefix, e.g. `labels="camera"`.
         """
         board_id = json.loads(self.command("board", "add", name, "--json"))["id"]
-        state = self._directory / f"{name}-state"
+        state = self.state_of(name)
         own = {"slots": str(slots), "state_dir": str(state), "board_id": board_id, "server_url": self.url, **settings}
         own["amqp_url"] = self.vhost.add_board_account(board_id, f"password-of-{name}")
         common = {key: value for key, value in self.environ.items() if not key.startswith("WORKTY_")}
-        self._agents[name] = common | {f"WORKTY_{key.upper()}": value for key, value in own.items()}
+        self._agents[name] = (
+            common | {f"WORKTY_{key.upper()}": value for key, value in own.items()} | dict(environ or {})
+        )
+        self._wrappers[name] = wrapper
         self.launch(name)
         waiting.until(
             lambda: self._runs(name) and self.vhost.consumers(board_queue(board_id)),
@@ -149,13 +168,14 @@ class RealStack:
             what=f"the agent of {name} to take work",
             tail=self.tails,
         )
-        return Board(id=board_id, process=name)
+        return Board(id=board_id, process=name, amqp_url=own["amqp_url"])
 
     def launch(self, name: str) -> None:
         """Start a process by its name, without waiting for it to be ready."""
         kind = "agent" if name in self._agents else "api" if name in self._apis else "orchestrator"
+        command = [*self._wrappers.get(name, ()), WORKTY, kind]
         environ = self._route(name, self._agents.get(name, self._apis.get(name, self.environ)))
-        process = ServerProcess([WORKTY, kind], directory=self._directory, environ=environ, name=name)
+        process = ServerProcess(command, directory=self._directory, environ=environ, name=name)
         self.processes[name] = process
         self._started.append(process)
 

@@ -48,6 +48,16 @@ def test_a_name_in_use_is_one_line(command: Command, urls: dict[str, str]) -> No
     assert line == "Error: Path `name` is already in use: a board 'one' exists."
 
 
+def test_a_board_that_a_restored_database_does_not_have_is_added_again_under_its_id(
+    command: Command, urls: dict[str, str]
+) -> None:
+    board = "5f" * 12
+    again = ("board", "add", "one", "--id", board)
+    assert json.loads(command(*again, "--json", **urls).stdout) == {"id": board, "name": "one", "commands": []}
+    assert one_line(command(*again, **urls), 1) == f"Error: Board {board} is known already"
+    assert "24 hexadecimal digits" in one_line(command("board", "add", "two", "--id", "x", **urls), 2)
+
+
 @pytest.mark.parametrize("name", ["", " ", "x" * 257])
 def test_a_board_needs_a_name_of_a_sensible_length(command: Command, urls: dict[str, str], name: str) -> None:
     assert "A board's name has 1 to 256 characters" in one_line(command("board", "add", name, **urls), 2)

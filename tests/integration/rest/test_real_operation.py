@@ -25,9 +25,16 @@ from orchestrator.database import connect
 from orchestrator.errors import Unavailable
 from orchestrator.live import Nobody
 from orchestrator.runs.course import completed
+from orchestrator.runs.decision import Decision
 from orchestrator.runs.store import RunStore
 from orchestrator.runs.turn import Turn
-from orchestrator.runs.vocabulary import BoardRef, Decision, Run, RunState, Step, StepState
+from orchestrator.runs.vocabulary import (
+    BoardRef,
+    Run,
+    RunState,
+    Step,
+    StepState,
+)
 from tests.servers import waiting
 from tests.servers.broker import Vhost
 from tests.servers.mongod import MongoServer

@@ -375,33 +375,33 @@ class Heard(logging.Handler):
         assert self._heard.wait(20), f"nobody said {self._words!r}"
 
 
-def test_on_a_full_disk_steps_fail_nothing_is_lost_and_the_board_goes_on_when_there_is_room(
-    server: Any, start: Start, plain: Callable[[str], bytes]
+def test_on_a_full_disk_steps_wait_nothing_is_lost_and_the_board_goes_on_when_there_is_room(
+    server: Any, start: Start, plain: Callable[[str], bytes], tmp_path: Path
 ) -> None:
     settings = server.settings("board-01")
     start(settings)
-    script = """
+    end = tmp_path / "end"
+    script = f"""
 import json, os, time
-while True:
-    os.write(int(os.environ["WORKTY_EVENTS_FD"]), json.dumps({"type": "state", "state": "turning"}).encode() + b"\\n")
+while not os.path.exists({str(end)!r}):
+    os.write(int(os.environ["WORKTY_EVENTS_FD"]), json.dumps({{"type": "state", "state": "turning"}}).encode() + b"\\n")
     time.sleep(0.01)
 """
     running = server.assign("board-01", plain(script))
     server.hear(in_state(running, "turning"))
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     size = (settings.state_dir / "journal.db-wal").stat().st_size
-    with Heard("Trying again") as retried, Heard("An assignment was not taken") as not_taken:
+    with Heard("state 'turning' is not stored") as not_stored, Heard("An assignment was not taken") as not_taken:
         # As on a disk without room, files cannot grow.
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
         try:
-            retried.wait()
+            not_stored.wait()
             late = server.assign("board-01", builtin("without-delay"))
             not_taken.wait()
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    final = server.hear_final(running)
-    assert (final["kind"], final["reason"]["code"]) == ("failed", "crash")
-    assert "Is the disk full" in final["reason"]["message"]
+    end.touch()
+    assert server.hear_final(running)["kind"] == "completed"
     assert server.events(late) == []
     server.deliver("board-01", late)
     assert server.hear_final(late)["kind"] == "completed"

@@ -110,6 +110,9 @@ class MemoryRuns:
     ) -> None:
         self.told.append(("properties", workflow_id, instance_id, list(properties)))
 
+    def workflow_gone(self, workflow_id: ObjectId) -> None:
+        self.told.append(("gone", workflow_id))
+
     def renamed(self, workflow_id: ObjectId, name: str, desc: str) -> None:
         self.told.append(("renamed", workflow_id, name, desc))
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from bson import ObjectId
 
+from orchestrator.runs.decision import Decision
 from orchestrator.runs.logs import RunLogs
 from orchestrator.runs.store import RunStore
-from orchestrator.runs.vocabulary import BoardRef, Decision, Run, Step, StepState
+from orchestrator.runs.vocabulary import BoardRef, Run, Step, StepState
 from workties.messages import Log, LogLine, Program
 
 BOARD = BoardRef("7e" * 12, "kitchen")

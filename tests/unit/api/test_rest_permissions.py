@@ -11,8 +11,9 @@ import pytest
 from bson import ObjectId
 
 from api.rest.api import ROUTES
+from orchestrator.runs.decision import Decision
 from orchestrator.runs.store import RunStore
-from orchestrator.runs.vocabulary import Decision, Run, Step
+from orchestrator.runs.vocabulary import Run, Step
 from tests.unit.api.permissions import ROWS, Outcome, Row, rendered
 from workties.messages import Program
 

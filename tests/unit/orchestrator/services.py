@@ -55,6 +55,8 @@ class Runs:
         action()
         self.told.append(properties)
 
+    def workflow_gone(self, workflow_id: ObjectId) -> None: ...
+
     def renamed(self, workflow_id: ObjectId, name: str, desc: str) -> None:
         action, self.meanwhile = self.meanwhile, lambda: None
         action()

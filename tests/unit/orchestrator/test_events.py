@@ -165,7 +165,8 @@ def test_an_unknown_board_is_refused_with_a_line_that_says_how_to_add_it(
     lines = [record.getMessage() for record in caplog.records]
     assert lines == [
         f"Board {stranger.id} is unknown and refused. To add a board: workty board add NAME, "
-        "then set WORKTY_BOARD_ID to the id that it prints"
+        "then set WORKTY_BOARD_ID to the id that it prints; "
+        f"one that is missing in a restored backup: workty board add NAME --id {stranger.id}"
     ]
 
 

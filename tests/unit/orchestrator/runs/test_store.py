@@ -8,9 +8,10 @@ import pytest
 from bson import ObjectId
 
 from orchestrator.runs.decide import decide
+from orchestrator.runs.decision import ReleaseSlot
 from orchestrator.runs.effects import Effects
 from orchestrator.runs.store import Stored
-from orchestrator.runs.vocabulary import BoardRef, PauseWanted, ReleaseSlot, SlotGranted, StopWanted
+from orchestrator.runs.vocabulary import BoardRef, PauseWanted, SlotGranted, StopWanted
 from tests.unit.orchestrator.runs.world import World, finish
 from workties import messages as m
 
@@ -90,8 +91,14 @@ def test_a_slot_that_the_run_has_leased_again_is_not_given_back_by_an_effect_car
             slots.append(board_id)
 
     effects = Effects(
-        database=world.database, boards=world, slots=Slots(), audience=world, links=world.link, clock=world.clock
-    )  # type: ignore[arg-type]
+        database=world.database,
+        runs=world.store,
+        boards=world,
+        slots=Slots(),  # type: ignore[arg-type]
+        audience=world,
+        links=world.link,
+        clock=world.clock,
+    )
     run = world.run(workflow)
     effects.carry_out(run, ReleaseSlot(board.id))
     assert slots == []
@@ -105,6 +112,24 @@ def test_an_old_heartbeat_that_comes_late_changes_nothing(world: World) -> None:
     world.heartbeat(board)
     world.core.fleet.heard(old)
     assert world.core.boards.all()[0].slots == 3
+
+
+def test_a_heartbeat_of_an_earlier_start_of_the_agent_that_comes_late_changes_nothing(world: World) -> None:
+    board = world.board(slots=3)
+    old = m.Heartbeat(**world.vitals(board) | {"slots": 1})
+    board.boot += 1
+    world.heartbeat(board)
+    assert world.core.boards.disconnected(board.id, world.now)
+    world.core.fleet.heard(old)
+    assert (world.core.boards.all()[0].slots, world.core.boards.all()[0].connected) == (3, False)
+
+
+def test_a_heartbeat_that_comes_after_the_bye_that_followed_it_changes_nothing(world: World) -> None:
+    board = world.board(slots=3)
+    late = m.Heartbeat(**world.vitals(board))
+    world.core.fleet.heard(world.bye(board))
+    world.core.fleet.heard(late)
+    assert not world.core.boards.all()[0].connected
 
 
 def test_an_account_that_comes_new_does_not_overtake_all_who_came_before(world: World) -> None:

@@ -14,7 +14,14 @@ from orchestrator.durations import spelled
 from orchestrator.runs.outlook import outlook
 from orchestrator.runs.store import KEPT_CHANGES, Told
 from orchestrator.runs.story import missing_changes, story
-from orchestrator.runs.vocabulary import BoardRef, Run, RunState, Step, StepReason, StepState
+from orchestrator.runs.vocabulary import (
+    BoardRef,
+    Run,
+    RunState,
+    Step,
+    StepReason,
+    StepState,
+)
 from tests.unit.orchestrator.runs.world import DETAILS, KINDS, BoardModel, World
 from workties import messages as m
 from workties.manifest import Recovery

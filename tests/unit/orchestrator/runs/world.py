@@ -41,8 +41,9 @@ class BoardModel:
     controls: list[m.Control] = field(default_factory=list)
     journal: dict[tuple[str, str, int], int] = field(default_factory=dict)
     known: set[tuple[str, str, int]] = field(default_factory=set)
-    finals: dict[tuple[str, str, int], m.BoardEvent] = field(default_factory=dict)
+    finals: dict[tuple[str, str, int], m.StepEvent] = field(default_factory=dict)
     away: bool = False
+    begun: list[tuple[str, str, int]] = field(default_factory=list)
 
 
 class World:
@@ -196,23 +197,34 @@ class World:
         """The oldest assignment goes to the journal, as the agent does it."""
         assignment = board.assignments.pop(0)
         key = (assignment.run, assignment.instance, assignment.attempt)
-        if key in board.known:
-            self._answer_again(board, key)
+        newest = max((attempt for *step, attempt in board.known if (*step,) == key[:2]), default=0)
+        if key in board.finals:
+            self.events.append(board.finals[key])
+        elif key in board.journal:
             return
-        board.known.add(key)
-        board.journal[key] = 0
-        self.say(board, key, m.Accepted)
+        elif key in board.known or newest > assignment.attempt:
+            self._tell(board, key, 1, m.Refused, reason=m.Reason("old-attempt", ""))
+        else:
+            board.known.add(key)
+            board.begun.append(key)
+            board.journal[key] = 0
+            self.say(board, key, m.Accepted)
 
     def say(self, board: BoardModel, key: tuple[str, str, int], kind: type, **fields: Any) -> None:
         """The board says something about an attempt; it waits in `events`."""
-        run, instance, attempt = key
-        seq = board.journal[key] = board.journal[key] + 1
-        common = {"run": run, "instance": instance, "attempt": attempt, "seq": seq, "board": board.id}
-        event = kind(id=f"{run}{instance}{attempt}{seq}", at="2026-01-01T00:00:00Z", **common, **fields)
-        self.events.append(parse_event(m.encode(event)))
+        board.journal[key] += 1
+        event = self._tell(board, key, board.journal[key], kind, **fields)
         if event.final:
             del board.journal[key]
-            board.finals[key] = self.events[-1]
+            board.finals[key] = event
+
+    def _tell(self, board: BoardModel, key: tuple[str, str, int], seq: int, kind: type, **fields: Any) -> m.StepEvent:
+        run, instance, attempt = key
+        common = {"run": run, "instance": instance, "attempt": attempt, "seq": seq, "board": board.id}
+        event = kind(id=f"{run}{instance}{attempt}{seq}", at="2026-01-01T00:00:00Z", **common, **fields)
+        event = parse_event(m.encode(event))
+        self.events.append(event)
+        return event
 
     def obey(self, board: BoardModel) -> None:
         """The oldest control is carried out, as the agent does it."""
@@ -220,18 +232,15 @@ class World:
         key = (control.run, control.instance, control.attempt)
         if control.command == "forget":
             board.journal.pop(key, None)
+            board.finals.pop(key, None)
+            board.known.add(key)
+        elif key in board.finals:
+            self.events.append(board.finals[key])
         elif key in board.journal or key not in board.known:
             code = "stopped" if control.command == "stop" else "paused"
             board.known.add(key)
             board.journal.setdefault(key, 0)
             self.say(board, key, m.Interrupted, reason=m.Reason(code, ""), checkpoint=m.Checkpoint("s", {"n": 1}))
-        else:
-            self._answer_again(board, key)
-
-    def _answer_again(self, board: BoardModel, key: tuple[str, str, int]) -> None:
-        """An attempt that has ended is answered with its end, whatever comes about it."""
-        if key in board.finals:
-            self.events.append(board.finals[key])
 
     def reboot(self, board: BoardModel) -> None:
         board.boot, board.beats = board.boot + 1, 0
