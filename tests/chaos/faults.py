@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from random import Random
 from typing import Protocol
 
+from tests.chaos.clock import ClockJump
+from tests.chaos.disk import FullDisk, SlowDisk, StalledDatabase
 from tests.chaos.killing import BrokerRestart, DatabaseRestart, Kill, PowerCut, StepDown
+from tests.chaos.meddling import Meddler, ReorderedEvents, RepeatedEvents, RepeatedOrders
 from tests.chaos.severing import Cut, Delay, HalfOpen
-from tests.chaos.stack import APIS, BOARDS, ORCHESTRATORS, ChaosStack
+from tests.chaos.stack import APIS, BOARDS, ORCHESTRATORS, SHIFTED, SMALL, ChaosStack
 
 
 class Fault(Protocol):
@@ -20,8 +23,23 @@ class Fault(Protocol):
         """Do it and mend it; return one line that says what was done. All that varies is drawn from `random`."""
 
 
+class During:
+    """A fault during which nobody else kills, starts or disturbs what it needs."""
+
+    def __init__(self, stack: ChaosStack, held: str, fault: Fault) -> None:
+        self.kind = fault.kind
+        self._stack, self._held, self._fault = stack, held, fault
+
+    def strike(self, random: Random) -> str:
+        """As the fault itself."""
+        with self._stack.held(self._held):
+            return self._fault.strike(random)
+
+
 def faults(stack: ChaosStack) -> Sequence[tuple[Fault, int]]:
     """Every fault with its weight: how often it comes in one round of a storm."""
+    meddler = Meddler(stack.real.vhost, stack.accounts)
+    journal = stack.board_directory(BOARDS[0]) / "journal.db"
     return (
         (PowerCut(stack, "kill -9 of an api", APIS, longest=4), 3),
         (Kill(stack, "kill -9 of an orchestrator", ORCHESTRATORS, longest=6), 3),
@@ -33,4 +51,11 @@ def faults(stack: ChaosStack) -> Sequence[tuple[Fault, int]]:
         (Cut(stack), 5),
         (HalfOpen(stack), 4),
         (Delay(stack), 3),
+        (During(stack, "broker", RepeatedEvents(meddler)), 2),
+        (During(stack, "broker", ReorderedEvents(meddler)), 2),
+        (During(stack, "broker", RepeatedOrders(meddler)), 2),
+        (During(stack, "clock", ClockJump(SHIFTED, stack.clock)), 2),
+        (During(stack, "disk", FullDisk(SMALL, stack.disk)), 2),
+        (During(stack, "journal", SlowDisk(BOARDS[0], journal)), 2),
+        (During(stack, "database", StalledDatabase(stack.mongod)), 1),
     )

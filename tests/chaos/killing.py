@@ -31,7 +31,7 @@ class Kill:
             self._end(name)
             time.sleep(seconds)
             self._stack.real.launch(name)
-        return f"{self.kind}: {name}, back after {seconds:.1f} s"
+        return f"{name}, back after {seconds:.1f} s"
 
     def _end(self, name: str) -> None:
         self._stack.real.kill9(name)
@@ -59,7 +59,7 @@ class BrokerRestart:
             self._stack.rabbitmq.kill9()
             time.sleep(seconds)
             self._stack.rabbitmq.start()
-        return f"{self.kind}: started again after {seconds:.1f} s"
+        return f"started again after {seconds:.1f} s"
 
 
 class DatabaseRestart:
@@ -77,7 +77,7 @@ class DatabaseRestart:
             self._stack.mongod.kill9()
             time.sleep(seconds)
             self._stack.mongod.start()
-        return f"{self.kind}: started again after {seconds:.1f} s"
+        return f"started again after {seconds:.1f} s"
 
 
 class StepDown:
@@ -93,4 +93,4 @@ class StepDown:
         seconds = random.randint(1, 5)
         with self._stack.held("database"):
             self._stack.mongod.step_down(seconds)
-        return f"{self.kind}: for {seconds} s"
+        return f"for {seconds} s"

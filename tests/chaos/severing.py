@@ -21,7 +21,7 @@ class _LinkFault:
         """Disturb a link, and mend it."""
         link = random.choice(self._stack.links)
         with self._stack.held(link.name):
-            return f"{self.kind}: {link.name}, {self._disturb(link, random)}"
+            return f"{link.name}, {self._disturb(link, random)}"
 
     def _disturb(self, link: Link, random: Random) -> str:
         raise NotImplementedError

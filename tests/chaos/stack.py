@@ -14,6 +14,8 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 from urllib.parse import urlsplit
 
+from tests.chaos.clock import ShiftedClock
+from tests.chaos.disk import SmallDisk
 from tests.servers.balancer import Balancer
 from tests.servers.broker import create_vhost
 from tests.servers.mongod import MongoServer
@@ -26,6 +28,8 @@ APIS = ("api", "api-2")
 ORCHESTRATORS = ("orchestrator", "orchestrator-2")
 #: Attempts at a time of one board.
 SLOTS = 3
+#: The board whose disk is small, and the one whose clock can be shifted.
+SMALL, SHIFTED = "board-4", "board-3"
 #: Seconds between two looks for processes that died by themselves.
 LOOK = 0.5
 
@@ -51,6 +55,9 @@ class ChaosStack:
     Attributes:
         clients: where clients connect, an address for each api process.
         boards: ids of the boards by their names.
+        accounts: URLs of their accounts on the broker, by their ids.
+        disk: that of `SMALL`, which may be full.
+        clock: that of `SHIFTED`, which may jump.
     """
 
     def __init__(
@@ -65,6 +72,7 @@ class ChaosStack:
         self._keeper = Thread(target=self._keep, name="keeper")
         self.clients: list[str] = []
         self.boards: dict[str, str] = {}
+        self.accounts: dict[str, str] = {}
 
     def __enter__(self) -> ChaosStack:
         try:
@@ -90,7 +98,7 @@ class ChaosStack:
 
     def board_directory(self, name: str) -> Path:
         """Where a board keeps its journal and its steps."""
-        return self.directory / f"{name}-state"
+        return self.disk.path if name == SMALL else self.real.state_of(name)
 
     def temporary(self, name: str) -> Path:
         """Where a process puts temporary files."""
@@ -115,13 +123,27 @@ class ChaosStack:
             front.add(urlsplit(url).port or 0)
             link = self._proxy.link(f"clients to {name}", urlsplit(url).port or 0)
             self.clients.append(f"http://127.0.0.1:{link.port}")
-        server, shared = settings["WORKTY_PUBLIC_URL"], str(self._shared)
-        for name in BOARDS:
-            board = self.real.add_board(name, slots=SLOTS, server_url=server, step_shared=shared, **SETTINGS[name])
-            self.boards[name] = board.id
+        self._add_boards(settings["WORKTY_PUBLIC_URL"])
         self._keeper.start()
         self._on.callback(self._keeper.join)
         self._on.callback(self._over.set)
+
+    def _add_boards(self, server: str) -> None:
+        self.disk = SmallDisk(self.real.state_of(SMALL), self.directory)
+        self._on.callback(self.disk.end)
+        self.clock = ShiftedClock(self.directory / "clock")
+        for name in BOARDS:
+            board = self.real.add_board(
+                name,
+                slots=SLOTS,
+                wrapper=self.disk.wrapper if name == SMALL else (),
+                environ=self.clock.environ if name == SHIFTED else {},
+                server_url=server,
+                step_shared=str(self._shared),
+                **SETTINGS[name],
+            )
+            self.boards[name] = board.id
+            self.accounts[board.id] = board.amqp_url
 
     def _route(self, name: str, environ: dict[str, str]) -> dict[str, str]:
         """A process's settings with addresses of its own links."""

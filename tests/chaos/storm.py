@@ -44,7 +44,7 @@ def strike_all(strikes: Sequence[Strike], say: Callable[[str], object]) -> Count
     running: list[Future[None]] = []
 
     def strike(each: Strike) -> None:
-        say(each.fault.strike(Random(each.seed)))
+        say(f"{each.fault.kind}: {each.fault.strike(Random(each.seed))}")
 
     with ThreadPoolExecutor(AT_ONCE) as threads:
         for each in strikes:
