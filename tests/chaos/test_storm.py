@@ -7,11 +7,13 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
+from pymongo.database import Database
 
 from orchestrator.database import connect
 from tests.chaos import ledger, oracle
@@ -86,13 +88,15 @@ def test_a_storm_costs_time_and_nothing_else(stack: ChaosStack, diary: Diary, sh
         struck = strike_all(schedule(seed, faults(stack), seconds), diary.say)
         diary.say("the storm is over")
         workload.join()
-        _until_all_is_told(stack, workload, runs)
+        _until_all_is_told(stack, workload)
         diary.say("every run has ended, and its owner has heard so")
-        wrong = _judge(stack, workload, struck)
+        database = connect(stack.database_url)
+        with closing(database.client):
+            wrong = _judge(stack, database, workload, struck)
     assert not wrong, f"WORKTY_CHAOS_SEED={seed}\n" + "\n".join(wrong)
 
 
-def _until_all_is_told(stack: ChaosStack, workload: Workload, runs: int) -> None:
+def _until_all_is_told(stack: ChaosStack, workload: Workload) -> None:
     """Wait for the end of all runs; what has not ended then is for the oracle to say."""
     try:
         waiting.until(lambda: not workload.unended(), seconds=END_SECONDS, what="every run to end")
@@ -100,8 +104,10 @@ def _until_all_is_told(stack: ChaosStack, workload: Workload, runs: int) -> None
         print(error, workload.unended(), stack.real.tails())
 
 
-def _judge(stack: ChaosStack, workload: Workload, struck: Counter[str]) -> list[str]:
-    database = connect(stack.database_url)
+def _judge(
+    stack: ChaosStack, database: Database[dict[str, Any]], workload: Workload, struck: Counter[str]
+) -> list[str]:
+    """Sentences about what is wrong, when everything is tidy or nothing more will be."""
     with suppress(TimeoutError):  # the oracle says what is left
 
         def tidy() -> bool:
@@ -117,7 +123,6 @@ def _judge(stack: ChaosStack, workload: Workload, struck: Counter[str]) -> list[
         *oracle.ledger_agrees(found, lines),
         *oracle.nothing_is_left(leftovers(stack, database)),
     ]
-    database.client.close()
     _summarize(found, len(lines), workload, struck, wrong)
     return wrong
 
