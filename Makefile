@@ -37,7 +37,7 @@ test-unit: install  ## Only the tests that need no server
 
 chaos: install  ## Ten minutes of faults on the whole stack; prints its seed (docs/chaos.md)
 	./tests/setup.sh servers
-	WORKTY_CHAOS_SECONDS=$${WORKTY_CHAOS_SECONDS:-600} $(BIN)/pytest -s tests/chaos $(ARGS)
+	WORKTY_CHAOS_SECONDS=$${WORKTY_CHAOS_SECONDS:-600} $(BIN)/pytest -s tests/chaos/test_storm.py $(ARGS)
 
 demo: $(VENV)/demo.stamp  ## Runs a workflow on simulated boards, with nothing else installed
 	$(BIN)/workty demo $(ARGS)
