@@ -50,11 +50,13 @@ def server_extra() -> None:
 
 def run_command(command: Callable[[dict[str, str]], int], environ: dict[str, str]) -> None:
     """Run a command of the server; what it cannot reach is one clear line and exit code 1."""
+    from orchestrator.database import reachable  # noqa: PLC0415
     from orchestrator.errors import BadSettings, OrchestratorError  # noqa: PLC0415
 
     with settings_errors(BadSettings):
         try:
-            code = command(environ)
+            with reachable():
+                code = command(environ)
         except BadSettings:
             raise
         except OrchestratorError as error:
