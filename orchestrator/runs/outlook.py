@@ -18,7 +18,7 @@ from orchestrator.runs.vocabulary import (
 
 #: What helps after a failure, by the code of its reason; for others, what the step wrote.
 _REMEDIES = {
-    "timeout": "Raise the workty's limit, or give it less to do",
+    "timeout": "Raise its limit (timeout in its policy, or limits in the manifest), or give it less to do",
     "memory": "Raise the workty's limit, or give it less to do",
     "output": "Raise the workty's limit, or let it write less",
     "property": "Correct the property that the message names",
@@ -83,8 +83,8 @@ def _waiting(run: Run, name: str, board: Board | None, now: datetime) -> Outlook
     """Of a run that waits for something else than a slot."""
     step = run.step
     if step.retry_at is not None:
-        wait = f"is tried again at {clock_text(step.retry_at)}, in {spelled(step.retry_at - now)}"
-        return Outlook(f"{name} {wait}: {_message(step)}", f"Fix what made it fail, or: workty stop {run.workflow}")
+        wait = spelled(step.retry_at - now)
+        return Outlook(f"{name} is tried again in {wait}: {_message(step)}", f"Fix what made it fail, or: workty stop {run.workflow}")
     if run.awaits_board:
         return _awaiting(run, name, board, now)
     if step.dispatched is not None:

@@ -69,7 +69,7 @@ def test_a_step_is_tried_as_often_as_its_policy_says_and_tells_each_time_why_and
     workflow = begun(world, board, retries=2, backoff=10)
     fail(world, board, workflow)
     told = world.changes[-1]
-    sentence = "Exit code 3. Retry 1 of 2 begins at 2026-01-01T00:00:10.000Z, from the beginning"
+    sentence = "Exit code 3. Retry 1 of 2 begins at 2026-01-01 00:00:10 UTC, from the beginning"
     assert reason(world, workflow) == StepReason("retry", sentence, 3, ("boom",))
     assert (told.run_state, told.step["state"], told.step["attempt"]) == ("waiting", "waiting", 2)
     assert (told.step["reason"]["message"], told.step["board"]) == (sentence, None)
