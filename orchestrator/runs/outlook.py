@@ -37,23 +37,26 @@ class Outlook:
     help: str = ""
 
 
-def outlook(run: Run, board: Board | None, slot: tuple[StepReason, int] | None, now: datetime) -> Outlook:
+def outlook(
+    run: Run, board: Board | None, slot: tuple[StepReason, int] | None, now: datetime, *, can_run_again: bool = True
+) -> Outlook:
     """What a run does or waits for.
 
     Args:
         board: the one that has the run, as it is known now.
         slot: for a run that waits for a slot: why it has none, and how many runs come before it in the queue.
         now: the moment, UTC.
+        can_run_again: whether its workflow is still there.
     """
-    found = _ended(run) if run.state.final else _under_way(run, board, slot, now)
+    found = _ended(run, can_run_again=can_run_again) if run.state.final else _under_way(run, board, slot, now)
     if run.state.final or run.deadline is None:
         return found
     return Outlook(f"{found.now}. The run fails if it has not ended by {clock_text(run.deadline)}", found.help)
 
 
-def _ended(run: Run) -> Outlook:
+def _ended(run: Run, *, can_run_again: bool) -> Outlook:
     length = "" if run.finished is None else f" {spelled(run.finished - run.created)} after it was asked for"
-    again = f"Run it again: workty run {run.workflow}"
+    again = f"Run it again: workty run {run.workflow}" if can_run_again else "Its workflow was removed"
     if run.state is RunState.FAILED:
         failed = [place for place, step in enumerate(run.steps) if step.state is StepState.FAILED]
         place = run.current if run.current in failed or not failed else failed[-1]
