@@ -87,7 +87,10 @@ def _waiting(run: Run, name: str, board: Board | None, now: datetime) -> Outlook
     step = run.step
     if step.retry_at is not None:
         wait = spelled(step.retry_at - now)
-        return Outlook(f"{name} is tried again in {wait}: {_message(step)}", f"Fix what made it fail, or: workty stop {run.workflow}")
+        return Outlook(
+            f"{name} is tried again in {wait}: {_message(step)}",
+            f"Fix what made it fail, or: workty stop {run.workflow}",
+        )
     if run.awaits_board:
         return _awaiting(run, name, board, now)
     if step.dispatched is not None:
