@@ -92,6 +92,13 @@ def test_each_wait_is_longer_than_the_one_before_up_to_the_longest(world: World)
         world.drive(board, "state")
 
 
+def test_a_first_wait_that_is_longer_than_the_longest_by_default_is_kept(world: World) -> None:
+    board = world.board()
+    workflow = begun(world, board, retries=1, backoff=600)
+    fail(world, board, workflow)
+    assert world.run(workflow).step.retry_at == world.now + timedelta(seconds=600)
+
+
 def test_steps_that_failed_together_do_not_come_back_together(world: World) -> None:
     board = world.board(slots=20)
     workflows = [begun(world, board, retries=1, backoff=10, jitter=0.5) for _ in range(20)]
