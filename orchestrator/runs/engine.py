@@ -71,7 +71,7 @@ class Engine:
         if stored is None:
             return None
         with about(run=run.id):
-            log.info("Was asked for: run %d of workflow %s, %d steps", run.number, run.workflow, len(run.steps))
+            log.info("Was asked for: run %d of workflow %s (steps: %d)", run.number, run.workflow, len(run.steps))
             return self._drain(stored, token)
 
     def handle(self, run_id: str, events: Sequence[RunEvent]) -> Run | None:

@@ -61,7 +61,7 @@ def test_the_log_tells_the_story_of_a_run_under_its_id(world: World) -> None:
     told, run = [json.loads(line) for line in stream.getvalue().splitlines()], world.run(workflow)
     assert {line["run"] for line in told} == {run.id}
     assert [line["message"] for line in told] == [
-        f"Was asked for: run 1 of workflow {workflow}, 2 steps",
+        f"Was asked for: run 1 of workflow {workflow} (steps: 2)",
         "Went from waiting to running",
         "Went from waiting to running",
         "Went from running to failed (exit)",
