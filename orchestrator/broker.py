@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from amqp.exceptions import AMQPError, ChannelError
+from amqp.exceptions import AccessRefused, AMQPError, ChannelError, NotAllowed
 from celery import Celery
 from kombu import Connection, Exchange, Queue
 from kombu.exceptions import KombuError, OperationalError
@@ -232,7 +232,12 @@ def reaching() -> Iterator[None]:
     """Turn what is raised while the broker is away into `Unavailable`."""
     try:
         yield
-    except ChannelError as error:
-        raise Unavailable(f"The message broker ({error})") from error
+    except (ChannelError, NotAllowed) as error:
+        raise Unavailable(f"The message broker ({_refusal(error)})") from error
     except (OperationalError, KombuError, AMQPError, OSError) as error:
         raise Unavailable(f"The message broker ({type(error).__name__})") from error
+
+
+def _refusal(error: AMQPError) -> str:
+    refused = error.reply_code in {AccessRefused.code, NotAllowed.code}
+    return f"it refuses the account or virtual host in WORKTY_AMQP_URL: {error.reply_text}" if refused else str(error)

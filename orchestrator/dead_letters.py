@@ -145,7 +145,7 @@ class _Desk:
         """Publish the message in a letter, and delete the letter. Raises `CannotReplay`, and keeps it then."""
         letter = taken.letter
         if letter.obstacle is not None:
-            raise CannotReplay(letter.id, f"it would be refused again. {letter.obstacle}")
+            raise CannotReplay(letter.id, f"it would be refused again: {letter.obstacle}")
         try:
             self._publish(letter.replay)
         except ChannelError as error:

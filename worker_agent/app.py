@@ -46,7 +46,7 @@ def build_app(broker: Broker, intake: Intake, stopping: StopSignal) -> Celery:
         try:
             intake.assignment(assignment)
         except BadMessage as error:
-            logger.error("an assignment makes no sense and goes to the dead letters: %s", error.reason)
+            logger.error("An assignment makes no sense and goes to the dead letters: %s", error.reason)
             raise Reject(error.reason, requeue=False) from None
         except JournalUnavailable as error:
             logger.error("An assignment was not taken, the server sends it again. %s", error)
@@ -132,13 +132,13 @@ def _control_queues(intake: Intake) -> type[bootsteps.ConsumerStep]:
             try:
                 intake.control(body)
             except BadMessage as error:
-                logger.error("an order makes no sense and goes to the dead letters: %s", error.reason)
+                logger.error("An order makes no sense and goes to the dead letters: %s", error.reason)
                 message.reject()
             except JournalUnavailable as error:
                 logger.error("An order was not carried out, the server sends it again. %s", error)
                 message.reject()
             except Exception:
-                logger.exception("an order could not be carried out; the server asks again")
+                logger.exception("An order could not be carried out; the server asks again")
                 message.reject()
             else:
                 message.ack()
@@ -148,7 +148,7 @@ def _control_queues(intake: Intake) -> type[bootsteps.ConsumerStep]:
 
 def _reject(message: Any, error: Exception) -> None:
     """Leave what cannot be read to the dead letters."""
-    logger.error("a message cannot be read and goes to the dead letters: %s", error)
+    logger.error("A message cannot be read and goes to the dead letters: %s", error)
     message.reject()
 
 

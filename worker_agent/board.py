@@ -97,7 +97,8 @@ class Board:
         except JournalUnavailable as error:
             logger.error("%s What was not written is told at the next start", error)
         if not self._publisher.stop(lambda: self._vitals.bye(reason), FLUSH_SECONDS):
-            logger.warning("board %s: the broker is away; %d events stay here", self.id, self._journal.queued())
+            with about(board=self.id):
+                logger.warning("The broker is away; %d events stay here", self._journal.queued())
         self._journal.close()
         self._isolation.close()
         os.close(self._lock)

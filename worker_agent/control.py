@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 def follow(message: Control, runner: Runner) -> None:
     """Carry out `message`. An attempt that does not run here is answered at once, so that nobody waits for it."""
     key = key_of(message)
-    logger.info("%s is wanted (%s)", message.command, message.reason or "no reason given")
+    logger.info("Asked to %s (%s)", message.command, message.reason or "no reason given")
     match message.command:
         case "stop":
             runner.stop(key, Stop(Reason("stopped", message.reason or "stopped"), message.grace))

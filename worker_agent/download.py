@@ -70,7 +70,7 @@ class Downloader:
                 status = getattr(error, "code", None)
                 if pause is None or (status is not None and status < 500):
                     raise self._unavailable(package, part, error) from error
-                logger.warning("package %s: %s; trying again in %s s", package.sha256, error, pause)
+                logger.warning("Package %s is not fetched: %s. Trying again in %s s", package.sha256, error, pause)
                 if wait(pause):
                     raise Cancelled from error
 

@@ -67,7 +67,7 @@ class Isolation:
         self._tasks_before = self._count_tasks()
         if self.account(0) == os.getuid() != 0:
             kernel.set_dumpable(False)  # steps of the same account must not read what this process knows
-        logger.info("steps run %s, %s", self._words_for_sandbox(), self._words_for_account())
+        logger.info("Steps run %s, %s", self._words_for_sandbox(), self._words_for_account())
 
     def refuse(self, name: str, access: Access) -> None:
         """Nothing, if the workty `name` may have what it cannot do without. Raises `BadPackage` if not."""
@@ -134,7 +134,7 @@ class Isolation:
             raise NotIsolated(
                 f"WORKTY_SANDBOX is bwrap, but it does not work here: {problem}. Install bubblewrap, or set it to none"
             )
-        logger.warning("steps run without a sandbox: %s. docs/isolation.md says what that means", problem)
+        logger.warning("Steps run without a sandbox: %s. docs/isolation.md says what that means", problem)
         return None
 
     def _try_out(self) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 from worker_agent import attempts, outbox
 from worker_agent.database import Database
 from worker_agent.errors import JournalUnavailable
-from worker_agent.records import Draft, Key, StoredEvent, Taken, key_of
+from worker_agent.records import Draft, Key, StoredEvent, Taken, ids_of, key_of
 from workties.errors import BadMessage
 from workties.messages import (
     Accepted,
@@ -33,6 +33,7 @@ from workties.messages import (
     StepEvent,
 )
 from workties.parsing import parse_assignment
+from workties.process_log import about
 
 logger = logging.getLogger(__name__)
 
@@ -303,7 +304,8 @@ class Journal:
         try:
             return parse_assignment(json.loads(assignment))
         except (BadMessage, ValueError) as error:
-            logger.error("%s: an earlier version of the agent took it, and this one cannot read it: %s", key, error)
+            with about(**ids_of(key)):
+                logger.error("An earlier version of the agent took it, and this one cannot read it: %s", error)
             with self._write():
                 self._finish(key, partial(Refused, reason=Reason("bad-message", str(error)[:1000])))
             return None

@@ -94,7 +94,7 @@ class Packages:
                 return False
             with path.open("rb") as stream:
                 if hashlib.file_digest(stream, "sha256").hexdigest() != package.sha256:
-                    logger.warning("package %s: the kept copy is damaged, fetching it again", package.sha256)
+                    logger.warning("The kept copy of package %s is damaged, fetching it again", package.sha256)
                     path.unlink()
                     return False
             os.utime(path)

@@ -20,6 +20,7 @@ from worker_agent.journal import Journal
 from worker_agent.progress import ProgressGate
 from worker_agent.records import Key
 from workties.messages import EVENTS_EXCHANGE, Heartbeat, Progress, encode
+from workties.process_log import about
 
 logger = logging.getLogger(__name__)
 
@@ -108,12 +109,16 @@ class Publisher:
     # --- the thread
 
     def _run(self) -> None:
+        with about(board=self._board):
+            self._keep_sending()
+
+    def _keep_sending(self) -> None:
         failures = 0
         while not self._stopping or failures == 0:
             try:
                 with self._broker.connection() as connection:
                     connect(connection)
-                    logger.info("board %s: connected to the broker", self._board)
+                    logger.info("Connected to the broker")
                     failures = 0
                     self._serve(connection)
                     return

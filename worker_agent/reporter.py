@@ -70,7 +70,7 @@ class Reporter:
                 self._journal.report(self._key, *drafts, checkpoint=checkpoint)
                 return
             except JournalUnavailable as error:
-                logger.error("%s: state '%s' is not stored. %s", self._key, checkpoint.state, error)
+                logger.error("State '%s' is not stored. %s", checkpoint.state, error)
                 if self._wait(JOURNAL_WAIT):
                     return
 
@@ -97,22 +97,27 @@ class Reporter:
             return None
         return self._flush_at - self._clock()
 
-    def end(self, outcome: Outcome) -> None:
-        """The step ended; nothing more is said about it."""
+    def end(self, outcome: Outcome) -> str:
+        """The step ended; nothing more is said about it. Returns how, in a word and a code, for the log."""
         last = self._final(outcome)
         self._publisher.settle(self._key)
         self._journal.end(self._key, last, *self._take_lines())
+        if outcome.reason is None:
+            return "completed"
+        return f"{'failed' if outcome.failed else 'interrupted'} ({outcome.reason.code})"
 
-    def fail(self, code: str, message: str) -> None:
-        """The step failed without a program that ran."""
+    def fail(self, code: str, message: str) -> str:
+        """The step failed without a program that ran. Returns as `end`."""
         self._publisher.settle(self._key)
         self._journal.end(self._key, partial(Failed, reason=Reason(code, message)), *self._take_lines())
+        return f"failed ({code})"
 
-    def interrupt(self, reason: Reason) -> None:
-        """The step ended before its time."""
+    def interrupt(self, reason: Reason) -> str:
+        """The step ended before its time. Returns as `end`."""
         self._publisher.settle(self._key)
         checkpoint = self._journal.checkpoint(self._key)
         self._journal.end(self._key, partial(Interrupted, reason=reason, checkpoint=checkpoint), *self._take_lines())
+        return f"interrupted ({reason.code})"
 
     def _final(self, outcome: Outcome) -> Draft:
         usage = outcome.exit.usage

@@ -163,8 +163,7 @@ class Runner:
         try:
             if self._written(lambda: self._journal.begin(key)):
                 logger.info("Begins (%s)", assignment.workty.name)
-                self._perform(assignment, orders, slot)
-                logger.info("Ended")
+                logger.info("Ended: %s", self._perform(assignment, orders, slot))
         except JournalUnavailable:
             logger.error("The agent stops before it could write what became of it; its next start tells")
         finally:
@@ -175,16 +174,17 @@ class Runner:
                 self._changed.notify_all()
             self.fill()
 
-    def _perform(self, assignment: Assignment, orders: Orders, slot: int) -> None:
+    def _perform(self, assignment: Assignment, orders: Orders, slot: int) -> str:
+        """Run an attempt and tell of its end; returns how it ended."""
         states = StateSpans(self._tracing)
         reporter = Reporter(
             key_of(assignment), self._journal, self._publisher, self._now, wait=orders.wait, states=states
         )
         tell = self._attempt(assignment, orders, reporter, slot)
         states.end()
-        self._written(tell)
+        return self._written(tell)
 
-    def _attempt(self, assignment: Assignment, orders: Orders, reporter: Reporter, slot: int) -> Callable[[], object]:
+    def _attempt(self, assignment: Assignment, orders: Orders, reporter: Reporter, slot: int) -> Callable[[], str]:
         """Run the program; what is to be told of its end."""
         try:
             outcome = self._run(assignment, orders, reporter, slot)

@@ -6,7 +6,7 @@ Fields, what they may hold, and their defaults. What follows from a policy is de
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from workties import checks
@@ -38,7 +38,7 @@ class Policy:
         exit_codes: exit codes that count where `exit` does; none means all.
         backoff: seconds from the first failure to the next attempt; each further one waits `backoff_factor` times as
             long as the one before.
-        backoff_most: longest wait, seconds, before jitter.
+        backoff_most: longest wait, seconds, before jitter; where nobody says it at least `backoff`.
         jitter: by which part of itself a wait may be shorter or longer, 0 to 1, so that steps which failed together do
             not come back together.
         on_failure: what follows when no attempt is left: `fail` ends the run, `skip` goes on with the next step,
@@ -82,7 +82,9 @@ def policy_of(*given: Mapping[str, Any]) -> Policy:
     merged: dict[str, Any] = {}
     for one in given:
         merged |= {name: tuple(value) if isinstance(value, list) else value for name, value in one.items()}
-    return Policy(**merged)
+    policy = Policy(**merged)
+    least = 0.0 if "backoff_most" in merged else policy.backoff
+    return replace(policy, backoff_most=max(policy.backoff_most, least))
 
 
 def policy_document(policy: Policy) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from orchestrator.settings import load
 
 #: Most characters of a body that are shown to people, and of a reason in a table.
 SHOWN_BODY, SHOWN_REASON = 8192, 120
+NONE = "There are no dead letters."
 
 
 def list_letters(environ: Mapping[str, str], limit: int, *, as_json: bool) -> int:
@@ -27,7 +28,7 @@ def list_letters(environ: Mapping[str, str], limit: int, *, as_json: bool) -> in
         print_json([_document(letter) for letter in found])
         return 0
     rows = [(letter.id, moment_text(letter.at), letter.origin, letter.size, _short(letter)) for letter in found]
-    print_table(("id", "since (UTC)", "from", "bytes", "reason"), rows, none="There are no dead letters.")
+    print_table(("id", "since (UTC)", "from", "bytes", "reason"), rows, none=NONE)
     if total > len(found):
         click.echo(f"These are the oldest {len(found)} of {total}. More: --limit", err=True)
     return 0
@@ -65,7 +66,9 @@ def replay(environ: Mapping[str, str], letter_id: str | None) -> int:
         click.echo(f"Dead letter {letter.id} is in queue {letter.replay.queue} again.")
         return 0
     replayed, staying = letters.replay_all()
-    click.echo(f"{replayed} dead letters are replayed, {len(staying)} stay.")
+    if not replayed and not staying:
+        return _none()
+    click.echo(f"Dead letters: {replayed} replayed, {len(staying)} kept.")
     for error in staying:
         click.echo(clean(str(error)), err=True)
     return 1 if staying else 0
@@ -77,10 +80,17 @@ def drop(environ: Mapping[str, str], letter_id: str | None, *, asks: bool) -> in
     if letter_id is not None:
         click.echo(f"Dead letter {letters.drop(letter_id).id} is deleted.")
         return 0
+    total = letters.read(0)[1]
+    if not total:
+        return _none()
     if asks:
-        total = letters.read(0)[1]
-        click.confirm(f"Delete all {total} dead letters? Nothing brings them back", abort=True)
-    click.echo(f"{letters.drop_all()} dead letters are deleted.")
+        click.confirm(f"Delete all dead letters ({total})? Nothing brings them back", abort=True)
+    click.echo(f"Dead letters: {letters.drop_all()} deleted.")
+    return 0
+
+
+def _none() -> int:
+    click.echo(NONE, err=True)
     return 0
 
 

@@ -21,6 +21,8 @@ from api.client.models import FINAL, Run, Step
 
 #: Columns of a bar, and the width of the terminal from which on it gets them.
 BAR, NARROW_BAR, WIDE = 30, 10, 90
+#: What a step may wait for so long that a bar is not enough.
+TOLD = frozenset({"retry", "no-board"})
 
 
 class Show(Protocol):
@@ -187,6 +189,8 @@ class Bars:
             self._progress.update(task, own=own)
         if step.state == "completed" or step.progress is not None:
             self._progress.update(task, completed=1.0 if step.state == "completed" else step.progress)
+        if step.state == "waiting" and step.reason and step.reason.code in TOLD:
+            self._print(_change(step), "yellow")
         if step.state == "failed":
             self._print(_change(step), "red")
             for line in step.reason.last_output if step.reason and not self._logs else ():

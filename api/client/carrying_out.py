@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from api.client.applying import Kept, Plan, WantedStep, changed_values
 from api.client.definition import Definition
-from api.client.errors import Refused
+from api.client.errors import ClientError, Refused
 from api.client.models import FINAL, Instance, Run, Workflow, properties_from
 from api.client.rest import Rest
 
@@ -28,11 +28,16 @@ class Applied:
 
 
 def create(rest: Rest, definition: Definition, steps: tuple[WantedStep, ...]) -> Applied:
-    """Make the workflow. Raises `NotReachable`, `Refused`."""
+    """Make the workflow. Raises `NotReachable`, or `Refused`: then nothing of it stays."""
     deadline = {} if definition.deadline is None else {"deadline": definition.deadline}
     record = rest.post("/workflows", {"name": definition.name, "desc": definition.desc, **deadline})
-    for step in steps:
-        _add(rest, record["_id"], step)
+    try:
+        for step in steps:
+            _add(rest, record["_id"], step)
+    except Refused:
+        with suppress(ClientError):  # the first error says more
+            rest.delete(f"/workflows/{record['_id']}")
+        raise
     return Applied(record["_id"], definition.name, created=True, changed=True)
 
 

@@ -31,6 +31,8 @@ STEPS_LIMIT = 500
 VALUES_LIMIT = 10_000
 #: Most binary digits of a whole number: far more than servers take, and few enough to be written.
 DIGITS_LIMIT = 1024
+#: A whole number of as many is not shown in errors.
+DIGITS_SHOWN = 64
 DEPTH_LIMIT = 32
 #: Most characters of names and descriptions, and most bytes of a property as JSON (REST contract, section 1).
 NAME_LIMIT, DESC_LIMIT = 256, 4096
@@ -225,17 +227,15 @@ def _problem(value: object) -> str:
 
 
 def _kind(data: object) -> str:
-    names = {
-        dict: "a mapping",
-        list: "a list",
-        str: "a text",
-        bool: "true or false",
-        int: "a number",
-        float: "a number",
-    }
-    if isinstance(data, float) and not isfinite(data):
+    """What somebody wrote, for errors: the value itself if it is short, else what kind it is."""
+    names = {dict: "a mapping", list: "a list", int: "a large number", type(None): "nothing"}
+    if isinstance(data, str):
+        return _shown(data)
+    if isinstance(data, bool):
+        return str(data).lower()
+    if isinstance(data, float) or (isinstance(data, int) and data.bit_length() < DIGITS_SHOWN):
         return str(data)
-    return "nothing" if data is None else names.get(type(data), f"a {type(data).__name__}")
+    return names.get(type(data), f"a {type(data).__name__}")
 
 
 def _shown(key: object) -> str:

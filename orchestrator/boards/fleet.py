@@ -112,7 +112,7 @@ class Fleet:
         given_up = [run for run in self._runs.holding(board.id) if gives_up(run, silent)]
         if given_up:
             with about(board=board.id):
-                log.warning("Board %s is lost: %d runs go on elsewhere", board.name, len(given_up))
+                log.warning("Board %s is lost, and what it ran goes on elsewhere (runs: %d)", board.name, len(given_up))
         for run in given_up:
             self._handle(run.id, [BoardLost(board.id, silent)])
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from orchestrator.durations import clock_text
 from orchestrator.runs import failing
-from orchestrator.runs.documents import moment_text
 from orchestrator.runs.turn import Turn
 from orchestrator.runs.vocabulary import (
     Run,
@@ -80,7 +80,7 @@ def overrun(turn: Turn) -> None:
 
 def deadline_reason(run: Run) -> StepReason:
     """Why the current step fails at the deadline, with what it waits for, if it does."""
-    told = "" if run.deadline is None else f", {moment_text(run.deadline)}"
+    told = "" if run.deadline is None else f", {clock_text(run.deadline)}"
     waits = run.step.reason if run.step.state is StepState.WAITING else None
     last = "" if waits is None else f". At last: {waits.message}"
     return StepReason("deadline", f"The run had not ended by its deadline{told}{last}")

@@ -13,6 +13,8 @@ from enum import Enum
 from threading import Lock
 from typing import NamedTuple
 
+from workties.process_log import about
+
 log = logging.getLogger(__name__)
 
 #: A summary is made when nothing was added for so long.
@@ -55,8 +57,8 @@ class Differences:
     def attempt(self, difference: Difference, attempt: BoardsAttempt, now: datetime) -> None:
         """Note that an attempt on a board is unknown or further; the first time, tell the log which one."""
         if self.add(difference, attempt, now):
-            where, what = f"board {attempt.board} has attempt {attempt.attempt}", f"step {attempt.instance}"
-            log.info("run %s: %s of %s, of which the database does not know", attempt.run, where, what)
+            with about(board=attempt.board, run=attempt.run, step=attempt.instance, attempt=attempt.attempt):
+                log.info("The board has an attempt of which the database does not know")
 
     def add(self, difference: Difference, what: Hashable, now: datetime) -> bool:
         """Note a difference; whether it is seen for the first time."""

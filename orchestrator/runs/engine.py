@@ -71,6 +71,7 @@ class Engine:
         if stored is None:
             return None
         with about(run=run.id):
+            log.info("Was asked for: run %d of workflow %s (steps: %d)", run.number, run.workflow, len(run.steps))
             return self._drain(stored, token)
 
     def handle(self, run_id: str, events: Sequence[RunEvent]) -> Run | None:
@@ -113,7 +114,10 @@ class Engine:
             return stored.run
         token = self._new_token()
         saved = self._store.save(stored, decision, token, self._clock())
-        return None if saved is None else self._after(saved, decision, token)
+        if saved is None:
+            return None
+        _log_change(stored.run, saved.run)
+        return self._after(saved, decision, token)
 
     def _after(self, saved: Stored, decision: Decision, token: str) -> Run:
         run = self._drain(saved, token) if saved.outbox and saved.drainer == token else saved.run
@@ -150,6 +154,17 @@ class Engine:
     def _note(self, difference: Difference, event: StepEvent) -> None:
         attempt = BoardsAttempt(event.board, event.run, event.instance, event.attempt)
         self._differences.attempt(difference, attempt, self._clock())
+
+
+def _log_change(before: Run, after: Run) -> None:
+    """A line when the run is in another state, but for the moment between two steps."""
+    step = after.step
+    code = step.reason.code if step.reason else ""
+    if before.state is not after.state and code != "sent":
+        why = f" ({code})" if code else ""
+        board = None if after.board is None else after.board.id
+        with about(step=step.instance, attempt=step.attempt, board=board):
+            log.info("Went from %s to %s%s", before.state.value, after.state.value, why)
 
 
 def _fold(run: Run, events: Sequence[RunEvent], now: datetime) -> Decision:

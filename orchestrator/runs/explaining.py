@@ -41,6 +41,7 @@ class Explanations:
         self._runs = RunStore(db)
         self._waiting = WaitingRuns(db)
         self._boards = BoardStore(db)
+        self._workflows = db["workflows"]
         self._clock = clock
 
     def of(self, actor: Account, run_id: str, view: View = EVERYTHING) -> Record:
@@ -64,7 +65,10 @@ class Explanations:
         return view.pick(record, EXPLANATION)
 
     def _outlook(self, run: Run) -> Outlook:
-        if run.state.final or (run.board is None and not run.queued):
+        if run.state.final:
+            there = self._workflows.count_documents({"_id": object_id(run.workflow)}, limit=1) > 0
+            return outlook(run, None, None, self._clock(), can_run_again=there)
+        if run.board is None and not run.queued:
             return outlook(run, None, None, self._clock())
         boards = self._boards.all()
         slot = None

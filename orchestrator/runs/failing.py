@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from orchestrator.runs.documents import moment_text
+from orchestrator.durations import clock_text
 from orchestrator.runs.vocabulary import Run, Step, StepReason
 
 
@@ -31,7 +31,7 @@ def retry_moment(run: Run, now: datetime) -> datetime | None:
 
 def retry_reason(step: Step, failure: StepReason, moment: datetime | None) -> StepReason:
     """Why a step that failed waits: what happened, and which retry begins when and from where."""
-    begins = "begins at once" if moment is None else f"begins at {moment_text(moment)}"
+    begins = "begins at once" if moment is None else f"begins at {clock_text(moment)}"
     start = "from its last checkpoint" if goes_on(step) else "from the beginning"
     told = f"{failure.message}. Retry {step.failures + 1} of {step.policy.retries} {begins}, {start}"
     return replace(failure, code="retry", message=told)

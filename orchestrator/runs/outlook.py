@@ -18,7 +18,7 @@ from orchestrator.runs.vocabulary import (
 
 #: What helps after a failure, by the code of its reason; for others, what the step wrote.
 _REMEDIES = {
-    "timeout": "Raise the workty's limit, or give it less to do",
+    "timeout": "Raise its limit (timeout in its policy, or limits in the manifest), or give it less to do",
     "memory": "Raise the workty's limit, or give it less to do",
     "output": "Raise the workty's limit, or let it write less",
     "property": "Correct the property that the message names",
@@ -37,23 +37,26 @@ class Outlook:
     help: str = ""
 
 
-def outlook(run: Run, board: Board | None, slot: tuple[StepReason, int] | None, now: datetime) -> Outlook:
+def outlook(
+    run: Run, board: Board | None, slot: tuple[StepReason, int] | None, now: datetime, *, can_run_again: bool = True
+) -> Outlook:
     """What a run does or waits for.
 
     Args:
         board: the one that has the run, as it is known now.
         slot: for a run that waits for a slot: why it has none, and how many runs come before it in the queue.
         now: the moment, UTC.
+        can_run_again: whether its workflow is still there.
     """
-    found = _ended(run) if run.state.final else _under_way(run, board, slot, now)
+    found = _ended(run, can_run_again=can_run_again) if run.state.final else _under_way(run, board, slot, now)
     if run.state.final or run.deadline is None:
         return found
     return Outlook(f"{found.now}. The run fails if it has not ended by {clock_text(run.deadline)}", found.help)
 
 
-def _ended(run: Run) -> Outlook:
+def _ended(run: Run, *, can_run_again: bool) -> Outlook:
     length = "" if run.finished is None else f" {spelled(run.finished - run.created)} after it was asked for"
-    again = f"Run it again: workty run {run.workflow}"
+    again = f"Run it again: workty run {run.workflow}" if can_run_again else "Its workflow was removed"
     if run.state is RunState.FAILED:
         failed = [place for place, step in enumerate(run.steps) if step.state is StepState.FAILED]
         place = run.current if run.current in failed or not failed else failed[-1]
@@ -83,8 +86,11 @@ def _waiting(run: Run, name: str, board: Board | None, now: datetime) -> Outlook
     """Of a run that waits for something else than a slot."""
     step = run.step
     if step.retry_at is not None:
-        wait = f"is tried again at {clock_text(step.retry_at)}, in {spelled(step.retry_at - now)}"
-        return Outlook(f"{name} {wait}: {_message(step)}", f"Fix what made it fail, or: workty stop {run.workflow}")
+        wait = spelled(step.retry_at - now)
+        return Outlook(
+            f"{name} is tried again in {wait}: {_message(step)}",
+            f"Fix what made it fail, or: workty stop {run.workflow}",
+        )
     if run.awaits_board:
         return _awaiting(run, name, board, now)
     if step.dispatched is not None:

@@ -49,7 +49,7 @@ def story(told: Told) -> list[Moment]:
     for entry, after in zip_longest(entries, entries[1:]):
         text = state.text(entry, over=after is not None and _over(entry, after))
         if text:
-            moments.append(Moment(entry.at, names[entry.place], text, entry.lines))
+            moments.append(Moment(entry.at, names[entry.place], text + _follows(entry, told.run), entry.lines))
     return moments
 
 
@@ -79,9 +79,9 @@ class _Entry:
 
     @property
     def message(self) -> str:
-        """Why it is so, with the exit code if the sentence does not name it."""
+        """Why it is so, with the exit code if the sentence does not name it; that of a signal says nothing more."""
         code, message = self.reason.get("returnCode"), str(self.reason.get("message", ""))
-        named = code is None or str(code) in message
+        named = code is None or code < 0 or str(code) in message
         return message if named else f"{message} (exit code {code})"
 
     @property
@@ -119,6 +119,14 @@ def _over(entry: _Entry, after: _Entry) -> bool:
     """Whether what a step waits for is over at once."""
     follows = after.place == entry.place and after.state in {"waiting", "running"}
     return entry.code in _WAITS and follows and after.at - entry.at < BRIEF
+
+
+def _follows(entry: _Entry, run: Run) -> str:
+    """What follows a failure that does not end its run, as the end of a sentence."""
+    if entry.state != "failed" or entry.run_state == "failed":
+        return ""
+    follows = {"skip": "; skipped, as its policy says", "cleanup": "; the steps that clean up follow"}
+    return follows.get(run.steps[entry.place].policy.on_failure, "")
 
 
 @dataclass

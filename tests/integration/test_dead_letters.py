@@ -305,10 +305,12 @@ def test_the_command_lists_shows_replays_and_drops(stage: Stage, tmp_path: Path)
     assert json.loads(command("show", key, "--json").stdout)["body"] == {"text": "x" * 9000}
     refused = command("replay", key)
     assert (refused.returncode, refused.stderr.startswith(f"Error: Dead letter {key} is not replayed: ")) == (1, True)
-    assert command("replay", "--all").stdout == "0 dead letters are replayed, 1 stay.\n"
+    assert command("replay", "--all").stdout == "Dead letters: 0 replayed, 1 kept.\n"
     assert command("drop", "--all").returncode == 1
     assert command("drop", key).stdout == f"Dead letter {key} is deleted.\n"
     unknown = command("show", key)
     assert unknown.returncode == 1
     assert unknown.stderr.startswith(f"Error: No dead letter has the id '{key}'")
-    assert command("drop", "--all", "--yes").stdout == "0 dead letters are deleted.\n"
+    for arguments in (("drop", "--all"), ("drop", "--all", "--yes"), ("replay", "--all")):
+        empty = command(*arguments)
+        assert (empty.returncode, empty.stdout, empty.stderr) == (0, "", "There are no dead letters.\n"), arguments

@@ -221,7 +221,9 @@ def test_policies_and_a_deadline_of_a_file_are_applied_and_a_value_that_cannot_b
     [listed] = document(workty("workflows", "--json"))
     assert (listed["deadline"], listed["instances"][0]["policy"]) == (600, {"retries": 2, "timeout": 9})
     assert re.search(r"careful +1 +1 completed +600 s", workty("workflows").stdout)
-    wrong = one_line(workty("run", write(text.replace("9", "0"))), 1)
+    for name in ("new", "careful"):
+        wrong = one_line(workty("run", write(text.replace("9", "0").replace("careful", name))), 1)
+    assert [listed["name"] for listed in document(workty("workflows", "--json"))] == ["careful"]
     assert wrong.startswith(
         "workty: Step 'try': Validation Error Path `policy.timeout` is not usable: expected a number"
     )

@@ -391,7 +391,7 @@ while not os.path.exists({str(end)!r}):
     server.hear(in_state(running, "turning"))
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     size = (settings.state_dir / "journal.db-wal").stat().st_size
-    with Heard("state 'turning' is not stored") as not_stored, Heard("An assignment was not taken") as not_taken:
+    with Heard("State 'turning' is not stored") as not_stored, Heard("An assignment was not taken") as not_taken:
         # As on a disk without room, files cannot grow.
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
         try:

@@ -128,6 +128,17 @@ def test_a_run_is_explained_to_its_owner_and_to_admins(world: Any, ann: Any, bob
         assert (answer.status_code, answer.get_json()["error"]["code"]) == (404, 2)
 
 
+def test_a_run_whose_workflow_was_removed_is_not_to_be_run_again(world: Any, ann: Any) -> None:
+    workflow = ann.post("/workflows", {"name": "nightly"}).get_json()["_id"]
+    ended = {"state": RunState.STOPPED, "finished": world.clock(), "workflow": workflow}
+    run = stored(world, ann, step("copy", StepState.STOPPED), **ended)
+    helps = []
+    for _ in range(2):
+        helps.append(ann.get(f"/runs/{run}/explanation").get_json()["help"])
+        ann.delete(f"/workflows/{workflow}")
+    assert helps == [f"Run it again: workty run {workflow}", "Its workflow was removed"]
+
+
 def test_the_history_is_newest_first_and_ones_own_except_for_admins(world: Any, ann: Any, bob: Any) -> None:
     first, second, foreign = stored(world, ann), stored(world, ann), stored(world, bob)
     assert [run["_id"] for run in ann.get("/runs").get_json()] == [second, first]

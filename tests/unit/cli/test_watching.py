@@ -33,9 +33,9 @@ EVENTS: list[Event] = [
 ]
 
 
-def shown_on_terminal(width: int, *, logs: bool = False) -> str:
+def shown_on_terminal(width: int, events: list[Event] = EVENTS, *, logs: bool = False) -> str:
     console = Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None, legacy_windows=False)
-    watch(EVENTS, Bars(console, [Step("s", EVIL, "initial"), Step("t", "cool", "initial")], logs=logs))
+    watch(events, Bars(console, [Step("s", EVIL, "initial"), Step("t", "cool", "initial")], logs=logs))
     return str(console.file.getvalue())  # type: ignore[attr-defined]
 
 
@@ -90,6 +90,12 @@ def test_bars_show_each_step_within_the_width_and_obey_no_name(width: int) -> No
 def test_bars_show_the_state_of_the_program_where_there_is_room() -> None:
     assert r"baking\x07" in shown_on_terminal(120)
     assert "baking" not in shown_on_terminal(80)
+
+
+@pytest.mark.parametrize(("code", "told"), [("retry", True), ("no-board", True), ("no-slot", False), ("sent", False)])
+def test_bars_print_what_a_step_may_wait_for_long(code: str, told: bool) -> None:
+    waits = changed("waiting", "waiting", Reason(code, "because of \x1b7"))
+    assert (r"waiting: because of \x1b7" in shown_on_terminal(120, [waits])) == told
 
 
 def test_bars_print_what_steps_write_above_them() -> None:

@@ -47,9 +47,9 @@ def test_unknown_keys_wrong_types_and_what_is_missing_are_told_all_at_once_with_
         "the document: unknown key 'nme'. Known are name, steps, desc, deadline",
         "the document: name is missing",
         "step 1: unknown key 'propertis'. Known are workty, name, desc, version, properties, policy",
-        "step 1: workty: expected a text, got a number; write it in quotes",
+        "step 1: workty: expected a text, got 5; write it in quotes",
         "step 2: workty is missing",
-        "step 3: expected workty, name, desc, version, properties, policy, got a text",
+        "step 3: expected workty, name, desc, version, properties, policy, got 'text'",
         "step 4: properties: expected names with values, got a list",
     ]
 
@@ -94,13 +94,15 @@ def test_a_value_that_is_none_of_json_or_too_large_is_refused(value: str, proble
         ("skip", "policy: expected retries, retry_on, exit_codes, "),
         ("{tries: 1}", "policy: unknown key 'tries'. Known are retries, retry_on, "),
         ("{retryOn: [exit]}", "policy: unknown key 'retryOn'. Known are "),
-        ("{retries: 1.5}", "policy: retries: expected a whole number, got a number"),
-        ("{retries: true}", "policy: retries: expected a whole number, got true or false"),
-        ("{retry_on: exit}", "policy: retry_on: expected a list of texts, got a text"),
+        ("{retries: 1.5}", "policy: retries: expected a whole number, got 1.5"),
+        ("{retries: true}", "policy: retries: expected a whole number, got true"),
+        ("{retry_on: exit}", "policy: retry_on: expected a list of texts, got 'exit'"),
         ("{exit_codes: [a]}", "policy: exit_codes: expected a list of whole numbers, got a list"),
+        ("{backoff: 5s}", "policy: backoff: expected a number, got '5s'"),
+        (f"{{retries: 0x{'f' * 5000}}}", "policy: retries: expected a whole number, got a large number"),
         ("{backoff: .nan}", "policy: backoff: expected a number, got nan"),
         ("{on_failure: {}}", "policy: on_failure: expected a text, got a mapping"),
-        ("{cleanup: 1}", "policy: cleanup: expected true or false, got a number"),
+        ("{cleanup: 1}", "policy: cleanup: expected true or false, got 1"),
     ],
 )
 def test_a_policy_of_unknown_fields_or_other_types_is_refused(policy: str, problem: str) -> None:

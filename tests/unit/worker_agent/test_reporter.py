@@ -13,7 +13,7 @@ from worker_agent.journal import JOURNAL_WAIT, Journal
 from worker_agent.publisher import Publisher
 from worker_agent.records import Key, key_of
 from worker_agent.reporter import Reporter
-from workties.messages import Assignment, Checkpoint
+from workties.messages import Assignment, Checkpoint, Reason
 
 LARGE = Checkpoint("copying", {"copied": "x" * 200_000})
 
@@ -60,3 +60,9 @@ def test_a_step_that_is_to_end_does_not_wait_for_room(
     with full_disk():
         reporter(key, journal, lambda seconds: True).state(LARGE)
     assert journal.checkpoint(key) is None
+
+
+def test_how_a_step_ended_is_returned_for_the_log(journal: Journal, key: Key) -> None:
+    told = reporter(key, journal, lambda seconds: False)
+    assert told.interrupt(Reason("stopped", "a client asked")) == "interrupted (stopped)"
+    assert told.fail("package", "It cannot be fetched") == "failed (package)"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import json
+import logging
+
 import pytest
 from bson import ObjectId
 
@@ -9,6 +13,7 @@ from orchestrator.errors import NotFound, WorkflowEmpty
 from orchestrator.runs.vocabulary import RunState
 from tests.unit.orchestrator.runs.world import World, finish, forged
 from workties import messages as m
+from workties.process_log import writer
 
 
 @pytest.fixture
@@ -38,6 +43,35 @@ def test_every_change_is_announced_once_and_in_order(world: World) -> None:
     assert [change.run_state for change in world.changes] == [
         "waiting", "running", "waiting", "waiting", "running", "completed",
     ]  # fmt: skip
+
+
+def test_the_log_tells_the_story_of_a_run_under_its_id(world: World) -> None:
+    log, stream = logging.getLogger("orchestrator.runs.engine"), io.StringIO()
+    handler, level = writer(stream, "json"), log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        board, workflow = world.board(), world.workflow(steps=2)
+        world.core.runs.start(workflow)
+        world.drive(board, "state", "completed")
+        world.drive(board, "state", "failed")
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+    told, run = [json.loads(line) for line in stream.getvalue().splitlines()], world.run(workflow)
+    assert {line["run"] for line in told} == {run.id}
+    assert [line["message"] for line in told] == [
+        f"Was asked for: run 1 of workflow {workflow} (steps: 2)",
+        "Went from waiting to running",
+        "Went from waiting to running",
+        "Went from running to failed (exit)",
+    ]
+    assert [(line.get("step"), line.get("attempt"), line.get("board")) for line in told] == [
+        (None, None, None),
+        (run.steps[0].instance, 1, board.id),
+        (run.steps[1].instance, 1, board.id),
+        (run.steps[1].instance, 1, None),
+    ]
 
 
 def test_a_run_waits_for_a_slot_and_a_freed_slot_wakes_it_at_once(world: World) -> None:

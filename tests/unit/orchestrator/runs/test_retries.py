@@ -69,7 +69,7 @@ def test_a_step_is_tried_as_often_as_its_policy_says_and_tells_each_time_why_and
     workflow = begun(world, board, retries=2, backoff=10)
     fail(world, board, workflow)
     told = world.changes[-1]
-    sentence = "Exit code 3. Retry 1 of 2 begins at 2026-01-01T00:00:10.000Z, from the beginning"
+    sentence = "Exit code 3. Retry 1 of 2 begins at 2026-01-01 00:00:10 UTC, from the beginning"
     assert reason(world, workflow) == StepReason("retry", sentence, 3, ("boom",))
     assert (told.run_state, told.step["state"], told.step["attempt"]) == ("waiting", "waiting", 2)
     assert (told.step["reason"]["message"], told.step["board"]) == (sentence, None)
@@ -90,6 +90,13 @@ def test_each_wait_is_longer_than_the_one_before_up_to_the_longest(world: World)
         assert board.assignments == []
         world.beat(0.5)
         world.drive(board, "state")
+
+
+def test_a_first_wait_that_is_longer_than_the_longest_by_default_is_kept(world: World) -> None:
+    board = world.board()
+    workflow = begun(world, board, retries=1, backoff=600)
+    fail(world, board, workflow)
+    assert world.run(workflow).step.retry_at == world.now + timedelta(seconds=600)
 
 
 def test_steps_that_failed_together_do_not_come_back_together(world: World) -> None:

@@ -121,6 +121,27 @@ def test_a_lost_board_and_a_failure_are_told_with_attempts_and_last_lines(world:
     assert story(told(world, workflow))[-1].lines == ("boom",)
 
 
+def test_what_follows_a_failure_by_its_policy_is_told(world: World) -> None:
+    board = world.board(slots=1)
+    policies = [{"on_failure": "skip"}, {"on_failure": "cleanup"}, {}, {"cleanup": True, "on_failure": "skip"}]
+    workflow = started(world, 4, policies=policies)
+    for _ in range(3):
+        world.drive(board, "failed")
+    assert [line.partition(" failed")[2] for line in lines(world, workflow) if "failed" in line] == [
+        ": Exit code 3; skipped, as its policy says",
+        ": Exit code 3; the steps that clean up follow",
+        ": Exit code 3",
+    ]
+
+
+def test_the_exit_code_of_a_signal_is_not_told(world: World) -> None:
+    board = world.board(slots=1)
+    workflow = started(world)
+    world.drive(board, "state")
+    say(world, board, workflow, "failed", reason=m.Reason("timeout", "It ran longer than 1 s"), return_code=-15)
+    assert lines(world, workflow)[-1] == "0 w: failed: It ran longer than 1 s"
+
+
 def test_commands_are_told_when_they_were_asked_for_and_when_they_were_done(world: World) -> None:
     board = world.board()
     workflow = started(world)
@@ -226,7 +247,7 @@ GRACE = Recovery(offline_grace=60)
             run(RunState.WAITING, WAITING | {"retry_at": NOW + timedelta(seconds=30), "reason": RETRY}),
             None,
             None,
-            f"step 'copy' is tried again at 2026-01-01 00:10:30 UTC, in 30 s: {RETRY.message}",
+            f"step 'copy' is tried again in 30 s: {RETRY.message}",
         ),
         (
             run(RunState.RUNNING, RUNNING | {"progress": 0.4, "workty_state": "copying"}, board=REF),
