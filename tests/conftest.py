@@ -10,15 +10,22 @@ import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.scheduling import BySharing
 from tests.servers import mongod as mongod_server
 from tests.servers import rabbitmq as rabbitmq_server
 from tests.servers.broker import Broker, BrokerMissing, Vhost, create_vhost, remove_vhost
 from tests.servers.mongod import Database, DatabaseMissing, MongoServer
 from tests.servers.rabbitmq import RabbitNode
 from tests.servers.stack import RealStack
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> BySharing:
+    """Called where `-n` asks for several processes."""
+    return BySharing(config, log)
 
 
 @pytest.fixture(scope="session")

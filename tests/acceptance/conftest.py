@@ -16,15 +16,18 @@ from tests.servers.mongod import Database, drop
 from tests.servers.stack import RealStack
 
 
-@pytest.fixture(params=["embedded", "real"])
-def server_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Where a Workty answers: a fresh `workty up`, or the processes of `lasting_stack`."""
-    if request.param == "embedded":
-        with EmbeddedServer(tmp_path) as server:
-            yield server.url
-    else:
-        stack: RealStack = request.getfixturevalue("lasting_stack")
-        yield stack.url
+@pytest.fixture(params=["lasting_server", "lasting_stack"], ids=["embedded", "real"])
+def server_url(request: pytest.FixtureRequest) -> str:
+    """Where a Workty answers: `workty up`, or the processes of `lasting_stack`."""
+    server: EmbeddedServer | RealStack = request.getfixturevalue(request.param)
+    return server.url
+
+
+@pytest.fixture(scope="session")
+def lasting_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    """`workty up`, for tests that share it and have accounts of their own."""
+    with EmbeddedServer(tmp_path_factory.mktemp("lasting")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -188,21 +188,21 @@ def test_a_database_that_dies_and_comes_back_costs_no_attempt_and_no_news(
 
 
 def test_a_board_that_the_server_does_not_know_is_refused_with_a_line_that_says_how_to_add_it(
-    real_stack: RealStack, tmp_path: Path
+    lasting_stack: RealStack, tmp_path: Path
 ) -> None:
     stranger = str(ObjectId())
-    url = real_stack.vhost.add_board_account(stranger, "secret")
-    environ = real_stack.environ | {
+    url = lasting_stack.vhost.add_board_account(stranger, "secret")
+    environ = lasting_stack.environ | {
         "WORKTY_AMQP_URL": url,
         "WORKTY_BOARD_ID": stranger,
-        "WORKTY_SERVER_URL": real_stack.url,
+        "WORKTY_SERVER_URL": lasting_stack.url,
         "WORKTY_STATE_DIR": str(tmp_path / "stranger"),
     }
     directory = tmp_path / "logs"
     directory.mkdir()
     agent = ServerProcess([WORKTY, "agent"], directory=directory, environ=environ, name="stranger")
     try:
-        server, board = real_stack.processes["orchestrator"], agent
+        server, board = lasting_stack.processes["orchestrator"], agent
         line = f"Board {stranger} is unknown and refused. To add a board: workty board add NAME"
         waiting.until(
             lambda: line in server.tail(), seconds=120, what="the orchestrator to refuse it", tail=server.tail

@@ -14,7 +14,7 @@ from orchestrator.core import utc_now
 from orchestrator.database import connect
 from tests.servers import waiting
 from tests.servers.mongod import MongoServer
-from tests.unit.api.conftest import World, new_world
+from tests.unit.api.conftest import World, make_fresh, new_world
 from tests.unit.api.live_client import LiveClient, refused
 
 pytestmark = pytest.mark.real
@@ -25,6 +25,7 @@ def server(database_url: str) -> Iterator[tuple[World, str]]:
     """A server on a database of its own that answers quickly when it is away, and its URL."""
     database = connect(database_url, timeout_seconds=ANSWER_SECONDS)
     with closing(database.client):
+        make_fresh(database)
         world = new_world(database)
         # The database removes what has expired by its own clock.
         world.clock.now = utc_now()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.integration.rest.conftest import tables_database, tables_operations, world  # noqa: F401
+from tests.integration.rest.conftest import world  # noqa: F401
 from tests.unit.api.test_live_devices import *
 
 pytestmark = pytest.mark.real

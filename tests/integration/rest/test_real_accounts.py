@@ -16,7 +16,7 @@ from orchestrator.core import utc_now
 from orchestrator.database import connect
 from orchestrator.errors import TooLarge
 from orchestrator.payments.purchases import Purchases
-from tests.unit.api.conftest import World, new_world
+from tests.unit.api.conftest import World, make_fresh, new_world
 
 pytestmark = pytest.mark.real
 
@@ -25,6 +25,7 @@ pytestmark = pytest.mark.real
 def world(database_url: str) -> Iterator[World]:
     database = connect(database_url)
     with closing(database.client):
+        make_fresh(database)
         world = new_world(database)
         # The server removes what has expired by its own clock.
         world.clock.now = utc_now()

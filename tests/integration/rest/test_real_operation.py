@@ -38,7 +38,7 @@ from orchestrator.runs.vocabulary import (
 from tests.servers import waiting
 from tests.servers.broker import Vhost
 from tests.servers.mongod import MongoServer
-from tests.unit.api.conftest import World, new_world
+from tests.unit.api.conftest import World, make_fresh, new_world
 from workties.messages import Heartbeat, Program, board_queue, control_queue
 
 pytestmark = pytest.mark.real
@@ -51,6 +51,7 @@ TOLD_SECONDS = 6.0
 def world(database_url: str) -> Iterator[World]:
     database = connect(database_url, timeout_seconds=ANSWER_SECONDS)
     with closing(database.client):
+        make_fresh(database)
         world = new_world(database)
         # The server removes what has expired by its own clock.
         world.clock.now = utc_now()

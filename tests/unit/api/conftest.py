@@ -233,18 +233,23 @@ class World:
         return str(found["_id"])
 
 
-@cache
-def _seeded() -> Mapping[str, Sequence[dict[str, Any]]]:
-    """What a fresh server's collections hold; made once, since most of a test's time would go into it."""
-    db, clock = embedded_database(), Clock()
-    create_indexes(db)
+def make_fresh(db: Database[dict[str, Any]]) -> Mapping[str, Sequence[dict[str, Any]]]:
+    """Give an empty database what that of a fresh server has; its documents, by collection."""
+    clock = Clock()
+    create_indexes(db, RUN_INDEXES, BOARD_INDEXES)
     seed(db, *ADMIN, clock(), Passwords(clock, CountingHasher()))
     found = {name: list(db[name].find({})) for name in db.list_collection_names()}
     return {name: documents for name, documents in found.items() if documents}
 
 
+@cache
+def _fresh() -> Mapping[str, Sequence[dict[str, Any]]]:
+    """What a fresh server's collections hold; made once, since most of a test's time would go into it."""
+    return make_fresh(embedded_database())
+
+
 def new_world(database: Database[dict[str, Any]] | None = None, *, real_engine: bool = False) -> World:
-    """A seeded server, on a database of its own or on an empty one that is given.
+    """A seeded server, on an embedded database of its own or on one that is given and was made fresh.
 
     With `real_engine` its runs are those of the `engine`, whose boards and time are the test's; else they are kept in
     memory, and are only what they are told.
@@ -255,16 +260,14 @@ def new_world(database: Database[dict[str, Any]] | None = None, *, real_engine: 
         if current_thread().name != NEWS:
             operations.append((collection, operation))
 
-    own = embedded_database(observe=observed)
-    db = own if database is None else database
+    db = database
+    if db is None:
+        db = embedded_database(observe=observed)
+        create_indexes(db, RUN_INDEXES, BOARD_INDEXES)
+        for name, documents in _fresh().items():
+            db[name].insert_many(documents)
     clock, hasher = Clock(), CountingHasher()
     passwords = Passwords(clock, hasher)
-    create_indexes(db, RUN_INDEXES, BOARD_INDEXES)
-    if database is None:
-        for name, documents in _seeded().items():
-            db[name].insert_many(documents)
-    else:
-        seed(db, *ADMIN, clock(), passwords)
     links = PackageLinks(link_secret(db), "http://server")
     broker = MemoryBroker()
     telling = Telling(Channel())
