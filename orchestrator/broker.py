@@ -79,6 +79,19 @@ def account(app: Celery) -> str | None:
     return None if connection.transport_cls == "memory" else connection.userid or "guest"
 
 
+@contextmanager
+def dropped_on_error(connection: Connection) -> Iterator[None]:
+    """Drops a connection on which something goes wrong in the block.
+
+    To close it, or a channel of it, would mean to wait for an answer, and a broker that is not heard gives none.
+    """
+    try:
+        yield
+    except BaseException:
+        connection.collect()
+        raise
+
+
 def declare(connection: Connection) -> None:
     """Declare the exchange and the queues that exist once. Idempotent."""
     exchange = Exchange(messages.EVENTS_EXCHANGE, "topic", durable=True)

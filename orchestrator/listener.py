@@ -15,6 +15,7 @@ from typing import Any
 from celery import Celery
 from kombu import Connection, Consumer, Queue
 
+from orchestrator.broker import dropped_on_error
 from orchestrator.deliveries import Delivery
 
 log = logging.getLogger(__name__)
@@ -117,7 +118,7 @@ class Listener:
     def _consume(self, connection: Connection) -> None:
         self._heard = self._listening_since = self._clock()
         while not self._stopping.is_set():
-            with connection.channel() as channel:
+            with connection.channel() as channel, dropped_on_error(connection):
                 self._read(connection, channel)
             self._stopping.wait(RETRY)
 

@@ -18,7 +18,7 @@ from celery.worker.state import maybe_shutdown
 from kombu import Consumer as QueueConsumer
 from kombu import Queue
 
-from worker_agent.broker import TIMEOUT, Broker, connect, explain, wait_after
+from worker_agent.broker import HEARTBEAT, TIMEOUT, Broker, connect, explain, wait_after
 from worker_agent.errors import JournalUnavailable
 from worker_agent.intake import Intake
 from worker_agent.stopping import StopSignal
@@ -74,6 +74,7 @@ def _configuration(broker: Broker, boards: tuple[str, ...]) -> Mapping[str, Any]
         "broker_channel_error_retry": True,
         "broker_connection_max_retries": None,
         "broker_connection_timeout": TIMEOUT,
+        "broker_heartbeat": HEARTBEAT,
         "broker_transport_options": broker.transport_options,
         "broker_use_ssl": broker.tls,
     }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,9 @@ TIMEOUT = 5.0
 #: broker comes back, what ended meanwhile is to be recorded within 10 s, and a board heard before the server calls it
 #: disconnected.
 FIRST_WAIT, LONGEST_WAIT = 0.5, 3.0
-#: Seconds after which a silent connection counts as lost.
-HEARTBEAT = 30
+#: AMQP heartbeat, seconds: a connection that is silent for twice as long is lost. The board says something on it every
+#: half of that.
+HEARTBEAT = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,19 @@ class Broker:
             heartbeat=HEARTBEAT if self.is_amqp else 0,
             transport_options=self.transport_options,
         )
+
+
+@contextmanager
+def dropped_on_error(connection: Connection) -> Iterator[None]:
+    """Drops a connection on which something goes wrong in the block.
+
+    To close it, or a channel of it, would mean to wait for an answer, and a broker that is not heard gives none.
+    """
+    try:
+        yield
+    except BaseException:
+        connection.collect()
+        raise
 
 
 def connect(connection: Connection) -> None:

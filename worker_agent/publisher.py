@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from kombu import Connection, Producer
 
-from worker_agent.broker import TIMEOUT, Broker, connect, explain, wait_after
+from worker_agent.broker import TIMEOUT, Broker, connect, dropped_on_error, explain, wait_after
 from worker_agent.journal import Journal
 from worker_agent.progress import ProgressGate
 from worker_agent.records import Key
@@ -116,7 +116,7 @@ class Publisher:
         failures = 0
         while not self._stopping or failures == 0:
             try:
-                with self._broker.connection() as connection:
+                with self._broker.connection() as connection, dropped_on_error(connection):
                     connect(connection)
                     logger.info("Connected to the broker")
                     failures = 0

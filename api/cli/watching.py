@@ -109,7 +109,7 @@ class PlainLines:
         match event:
             case StepChanged(step=step) if step.state != "initial":
                 self._names[step.id] = step.label
-                click.echo(_change(step))
+                click.echo(_change(step, event.run_state))
                 if step.state == "failed" and not self._logs:
                     for line in step.reason.last_output if step.reason else ():
                         click.echo(f"{clean(step.label)} | {clean(line, keep=chr(9))}")
@@ -214,11 +214,13 @@ class _Part(ProgressColumn):
         return Text(text, style=self._style or COLOURS.get(text, ""), no_wrap=True, overflow="ellipsis")
 
 
-def _change(step: Step) -> str:
+def _change(step: Step, run_state: str = "") -> str:
+    """A step's state; while its run waits for it to pause or stop, that."""
+    state = run_state if step.state == "running" and run_state in {"pausing", "stopping"} else step.state
     where = f" on {clean(step.board)}" if step.board and step.state == "running" else ""
     again = f" (attempt {step.attempt})" if step.attempt > 1 and step.state not in FINAL else ""
     why = f": {reason_text(step)}" if reason_text(step) else ""
-    return f"{clean(step.label)}: {clean(step.state)}{where}{again}{why}"
+    return f"{clean(step.label)}: {clean(state)}{where}{again}{why}"
 
 
 def _connection(event: Connection) -> str:

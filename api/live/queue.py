@@ -19,6 +19,7 @@ import kombu
 from kombu.exceptions import KombuError, OperationalError
 from socketio import KombuManager
 
+from orchestrator.broker import dropped_on_error
 from orchestrator.errors import Unavailable
 
 #: Name of the fanout exchange.
@@ -28,6 +29,9 @@ RETRIES = {"max_retries": 3, "interval_start": 0, "interval_step": 0.2, "interva
 
 #: AMQP heartbeat (seconds) of the connection that listens.
 HEARTBEAT = 8
+#: How long (seconds) the broker may take to confirm a message before a new connection is tried; nobody else publishes
+#: meanwhile.
+CONFIRM_SECONDS = 5.0
 #: First and longest wait (seconds) between two tries to listen again; what is told meanwhile is missed by clients that
 #: follow nothing.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 2.0
@@ -71,7 +75,8 @@ class LiveQueue(KombuManager):  # type: ignore[misc]
             connection = self.publisher_connection
             producer = connection.Producer(exchange=self._exchange())
             try:
-                connection.ensure(producer, producer.publish, **RETRIES)(self.json.dumps(data), delivery_mode=1)
+                publish = connection.ensure(producer, producer.publish, **RETRIES)
+                publish(self.json.dumps(data), delivery_mode=1, confirm_timeout=CONFIRM_SECONDS)
             except (OperationalError, KombuError, *connection.connection_errors, *connection.channel_errors) as error:
                 raise Unavailable(f"The message broker ({type(error).__name__})") from error
 
@@ -80,7 +85,11 @@ class LiveQueue(KombuManager):  # type: ignore[misc]
         began, pause = False, _FIRST_PAUSE
         while True:
             try:
-                with self._connection() as connection, connection.SimpleQueue(self._queue()) as messages:
+                with (
+                    self._connection() as connection,
+                    connection.SimpleQueue(self._queue()) as messages,
+                    dropped_on_error(connection),
+                ):
                     if began:
                         self.missed()
                     began, pause = True, _FIRST_PAUSE

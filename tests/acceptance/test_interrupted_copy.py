@@ -28,7 +28,7 @@ def test_a_copy_whose_agent_is_killed_half_way_goes_on_from_there(
         file = source / f"folder {number % 10}" / f"{number:03}"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(number.to_bytes(2, "big") * (SIZE // 2))
-    # An account of a slot could go to an agent of another test while this one is away.
+    # One account for all steps: an account of its own is whichever is free when the agent starts.
     real_stack.add_board("one", slots=1, step_shared=str(shared_folder), step_account="nobody")
     user = new_user(real_stack.url)
     # About six seconds; the agent is killed in the second or third.

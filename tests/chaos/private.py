@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from orchestrator.database import connect
 from tests.chaos.held import HeldSteps, Ledger, add_held
 from tests.servers.broker import create_vhost
 from tests.servers.mongod import MongoServer, own_server
+from tests.servers.proxy import Link
 from tests.servers.rabbitmq import RabbitNode
 from tests.servers.stack import Board, RealStack
 
@@ -29,6 +30,8 @@ class PrivateStack:
     database: Database[dict[str, Any]]
     stack: RealStack
     directory: Path
+    #: Ways to the broker by name of process, for those that do not go there straight; read when one is started.
+    ways: dict[str, Link] = field(default_factory=dict)
 
     @contextmanager
     def boards(self, label: str, *boards: dict[str, Any], size: int = 0) -> Iterator[list[Board]]:
@@ -71,5 +74,13 @@ def private_stack(directory: Path) -> Iterator[PrivateStack]:
         url = mongod.url("workty")
         database = connect(url)
         undo.callback(database.client.close)
-        stack = undo.enter_context(RealStack(create_vhost(broker), url, directory))
-        yield PrivateStack(broker, mongod, url, database, stack, directory)
+        ways: dict[str, Link] = {}
+
+        def route(name: str, environ: dict[str, str]) -> dict[str, str]:
+            if name not in ways:
+                return environ
+            straight, way = f":{broker.port}/", f":{ways[name].port}/"
+            return {**environ, "WORKTY_AMQP_URL": environ["WORKTY_AMQP_URL"].replace(straight, way)}
+
+        stack = undo.enter_context(RealStack(create_vhost(broker), url, directory, route=route))
+        yield PrivateStack(broker, mongod, url, database, stack, directory, ways)

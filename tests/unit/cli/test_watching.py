@@ -53,6 +53,12 @@ def test_lines_tell_every_change_and_nothing_that_a_terminal_obeys(capsys: pytes
     assert printed.err.splitlines() == ["The connection is lost; trying again. The run goes on", "Live again"]
 
 
+@pytest.mark.parametrize("asked", ["pausing", "stopping"])
+def test_a_run_that_was_asked_to_end_is_not_said_to_begin_again(asked: str, capsys: pytest.CaptureFixture[str]) -> None:
+    watch([changed("running"), changed("running", asked)], PlainLines())
+    assert capsys.readouterr().out.splitlines()[1].endswith(rf": {asked} on kitchen\x07")
+
+
 def test_a_step_without_a_name_is_known_by_the_end_of_its_id(capsys: pytest.CaptureFixture[str]) -> None:
     watch([StepChanged("w", "r", 1, "completed", Step("6b061df35b8c", "", "completed"))], PlainLines())
     assert capsys.readouterr().out == "step f35b8c: completed\n"

@@ -15,11 +15,6 @@ from tests.unit.orchestrator.runs.world import BoardModel, World
 from workties import messages as m
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def queued(_world: World, _workflow: ObjectId) -> None:
     pass
 

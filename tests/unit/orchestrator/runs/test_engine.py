@@ -16,11 +16,6 @@ from workties import messages as m
 from workties.process_log import writer
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def test_a_run_completes_step_by_step_and_gives_its_slot_back(world: World) -> None:
     board = world.board()
     workflow = world.workflow(steps=3)

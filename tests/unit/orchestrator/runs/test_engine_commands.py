@@ -14,11 +14,6 @@ from tests.unit.orchestrator.runs.world import World, finish
 from workties import messages as m
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def test_a_running_step_pauses_at_its_checkpoint_and_resumes_from_it(world: World) -> None:
     board = world.board()
     workflow = world.workflow(2)

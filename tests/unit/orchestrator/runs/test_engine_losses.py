@@ -12,12 +12,6 @@ from orchestrator.runs.vocabulary import RunState
 from tests.unit.orchestrator.runs.world import Crashed, World, finish
 from workties import messages as m
 
-
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 # --- losses
 
 

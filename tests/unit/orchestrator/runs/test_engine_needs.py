@@ -12,11 +12,6 @@ from orchestrator.runs.vocabulary import RunState
 from tests.unit.orchestrator.runs.world import World, finish
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def mixed(world: World) -> tuple[ObjectId, list[ObjectId], list[ObjectId]]:
     """A workflow of two instances of two worktys: its id, theirs, and those of the worktys."""
     workflow = world.workflow(2, policies=[{"on_failure": "skip"}])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from bson import ObjectId
 
 from orchestrator.boards.explaining import COMPARED_EVERY, Explainer
@@ -16,11 +15,6 @@ from tests.unit.orchestrator.runs.world import ACCOUNT, BoardModel, World
 
 BUSY = ("no-slot", "Board 'board-0' fits, and its only slot is busy")
 DISABLED = ("no-board", "No board with label 'camera' is available: 1 is disabled (board-0)")
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
 
 
 def change(world: World, board: BoardModel, **fields: Any) -> None:

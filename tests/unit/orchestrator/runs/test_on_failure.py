@@ -16,11 +16,6 @@ SKIP, TIDY, CLEANUP = {"on_failure": "skip"}, {"on_failure": "cleanup"}, {"clean
 PLAIN: dict[str, Any] = {}
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def started(world: World, *policies: dict[str, Any]) -> ObjectId:
     """A run of a workflow with a step for each policy."""
     workflow = world.workflow(len(policies), policies=policies)

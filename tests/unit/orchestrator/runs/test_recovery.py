@@ -16,11 +16,6 @@ POINT = m.Checkpoint("copying", {"done": 7})
 AGENT_STOP = {"reason": m.Reason("agent-stop", "the agent was stopped")}
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def started(world: World, board: BoardModel, *, point: m.Checkpoint | None = None, **recovery: Any) -> ObjectId:
     """A workflow whose only step runs on the board, and has made a checkpoint if one is given."""
     workflow = world.workflow(1, recovery=recovery)

@@ -110,11 +110,6 @@ def test_all_properties_together_have_a_bound() -> None:
 # --- in a run
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def referring(world: World, value: Any, **package: Any) -> Any:
     """A workflow whose first step is called `first`, and whose second has a property of this value."""
     workflow = world.workflow(2, **package)

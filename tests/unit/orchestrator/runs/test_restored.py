@@ -17,11 +17,6 @@ from workties import messages as m
 Backup = dict[str, list[dict[str, Any]]]
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def backup(world: World) -> Backup:
     """A copy of the whole database."""
     return {name: list(world.database[name].find()) for name in world.database.list_collection_names()}

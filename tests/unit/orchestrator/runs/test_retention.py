@@ -12,11 +12,6 @@ from orchestrator.workflows.removal import Removal
 from tests.unit.orchestrator.runs.world import Crashed, World, finish
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def past(world: World, workflow: ObjectId) -> list[bool]:
     """Whether each run of a workflow is past, in their order."""
     found = world.database["runs"].find({"workflowId": workflow}, sort=[("number", 1)])

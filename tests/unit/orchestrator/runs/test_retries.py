@@ -15,11 +15,6 @@ from tests.unit.orchestrator.runs.world import BoardModel, World, finish
 from workties import messages as m
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def begun(world: World, board: BoardModel, steps: int = 1, **policy: Any) -> ObjectId:
     """A workflow whose first step has this policy, and runs on the board."""
     workflow = world.workflow(steps, policies=[{"jitter": 0, **policy}])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
 from bson import ObjectId
 
 from orchestrator.runs.decide import decide
@@ -14,11 +13,6 @@ from orchestrator.runs.store import Stored
 from orchestrator.runs.vocabulary import BoardRef, PauseWanted, SlotGranted, StopWanted
 from tests.unit.orchestrator.runs.world import World, finish
 from workties import messages as m
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
 
 
 def loaded(world: World, workflow: ObjectId) -> Stored:

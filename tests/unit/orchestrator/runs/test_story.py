@@ -27,11 +27,6 @@ from workties import messages as m
 from workties.manifest import Recovery
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def started(world: World, steps: int = 1, **fields: Any) -> ObjectId:
     workflow = world.workflow(steps, **fields)
     world.core.runs.start(workflow)
