@@ -6,8 +6,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Stamps say which extras are installed; they are older than these files when something has to be installed again.
 REQUIREMENTS := pyproject.toml constraints.txt
-# Test processes: one a core, at most four, since each starts its own broker.
-WORKERS := $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 2 ? 2 : n > 4 ? 4 : n)))
+# Test processes: one more than cores, since many tests wait; at most four, since each may start its own broker.
+WORKERS := $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? n + 1 : 4)))
 
 .DEFAULT_GOAL := help
 .PHONY: help venv install lint types test test-unit chaos demo up bench-smoke bench-rest bench-live bench-start states lock clean

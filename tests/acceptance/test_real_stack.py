@@ -72,6 +72,8 @@ def test_a_board_that_is_restarted_goes_on_with_a_step_that_waits_for_it(
 ) -> None:
     ledger = shared_folder / "written"
     real_stack.add_board("one", slots=1, step_shared=str(shared_folder))
+    other = f"/devices/{real_stack.add_board('two', slots=1).id}"
+    real_stack.rest("PUT", other, {"disabled": True})
     properties = {"path": str(ledger), "entry": "written", "rest": 15}
     manifest = {"more": "offline_grace = 300", "access": "shared = true"}
     add_workty(database_url, tmp_path, "ledger", LEDGER, **manifest, properties=properties)
@@ -81,7 +83,7 @@ def test_a_board_that_is_restarted_goes_on_with_a_step_that_waits_for_it(
     user.until_step(workflow, 0, "running")
     waiting.until(ledger.exists, seconds=60, what="the step to write", tail=real_stack.tails)
     _until_checkpointed(database_url, workflow)
-    real_stack.add_board("two", slots=1)
+    real_stack.rest("PUT", other, {"disabled": False})
     real_stack.processes["one"].terminate()
     user.hears(workflow, lambda change: change["worktyInstance"]["attempt"] == 2, "the step to wait")
     real_stack.restart("one")
