@@ -175,10 +175,13 @@ class Journal:
             self._finish(key, final)
 
     def forget(self, key: Key) -> None:
-        """Say nothing more about an attempt, known or not; it neither goes on nor begins, whatever is delivered."""
+        """Say nothing more about an attempt, known or not; it neither goes on nor begins, whatever is delivered.
+
+        How it ended, if the server has been told, is remembered: a server that goes on with an older database asks.
+        """
         with self._write():
             self._counts.pop(key, None)
-            self._outbox.drop(key)
+            self._outbox.hush(key)
             row = self._attempts.find(key)
             if not row:
                 self._attempts.insert(key, "ended", 0)

@@ -54,6 +54,12 @@ class Outbox:
         self._db.run("UPDATE outbox SET sent = 0, id = ? WHERE id = ?", self.last_id, row[0])
         return True
 
+    def hush(self, key: Key) -> None:
+        """Remove the events of an attempt but for a final one that the broker has had; in a transaction."""
+        self._db.run(
+            "DELETE FROM outbox WHERE (run, instance, attempt) = (?, ?, ?) AND NOT (kept = 1 AND sent = 1)", *key
+        )
+
     def drop(self, key: Key) -> None:
         """Remove all events of an attempt; in a transaction."""
         self._db.run("DELETE FROM outbox WHERE (run, instance, attempt) = (?, ?, ?)", *key)

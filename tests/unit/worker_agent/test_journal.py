@@ -233,7 +233,7 @@ def test_a_forgotten_attempt_that_is_delivered_again_is_refused_with_a_higher_nu
     key = key_of(assignment())
     take(journal, assignment())
     journal.begin(key)
-    journal.end(key, Completed)
+    journal.report(key, partial(StateReported, state="copying"))
     last = send_all(journal)[-1]["seq"]
     journal.forget(key)
     take(journal, assignment())
@@ -242,6 +242,18 @@ def test_a_forgotten_attempt_that_is_delivered_again_is_refused_with_a_higher_nu
     assert refused[0]["seq"] > last
     take(journal, assignment())
     assert told(journal) == refused
+
+
+def test_how_an_attempt_ended_is_told_again_though_it_was_to_be_forgotten(journal: Journal, assignment: Make) -> None:
+    key = key_of(assignment())
+    take(journal, assignment())
+    journal.begin(key)
+    journal.end(key, Completed)
+    end = send_all(journal)[-1]
+    journal.forget(key)
+    assert told(journal) == []
+    take(journal, assignment())
+    assert told(journal) == [end]
 
 
 def test_a_stop_of_a_forgotten_attempt_is_answered(journal: Journal, assignment: Make) -> None:

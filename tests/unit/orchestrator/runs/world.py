@@ -232,7 +232,6 @@ class World:
         key = (control.run, control.instance, control.attempt)
         if control.command == "forget":
             board.journal.pop(key, None)
-            board.finals.pop(key, None)
             board.known.add(key)
         elif key in board.finals:
             self.events.append(board.finals[key])
